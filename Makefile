@@ -1,0 +1,58 @@
+# make run    everything set up, and the service on http://localhost:8666
+# make test   everything set up, and the tests passed
+# The rest is in CONTRIBUTING.md.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+PYTEST_WORKERS ?= 4
+
+.PHONY: run demo test check format lock benchmark clean
+
+run: $(VENV)/ready
+	$(BIN)/rolltape serve
+
+demo: $(VENV)/ready
+	$(BIN)/rolltape demo
+
+test: $(VENV)/dev-ready
+	./tests/install-servers
+	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal
+
+check: $(VENV)/dev-ready
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev-ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+benchmark: $(VENV)/dev-ready
+	@echo "Each prints its own table; see docs/performance.md:"
+	@ls benchmarks/*.py | sed "s|^|  $(BIN)/python |"
+
+# Pins with hashes and without addresses; wants uv.
+lock:
+	for group in "pyproject.toml -o requirements.txt" "--group dev pyproject.toml -o requirements-dev.txt" \
+	    "requirements-build.in -o requirements-build.txt"; do \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	    --no-emit-index-url $$group || exit 1; \
+	done
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+$(VENV)/ready: requirements.txt requirements-build.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Rolltape needs Python 3.11 or later")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --require-hashes -r requirements-build.txt
+	$(PIP) --require-hashes -r requirements.txt
+	$(PIP) --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/dev-ready: $(VENV)/ready requirements-dev.txt
+	$(PIP) --require-hashes -r requirements-dev.txt
+	touch $@

@@ -1,0 +1,114 @@
+"""Addresses of streams: which ones are taken, how they are shown, and where they may lead.
+
+Source of the classes of networks: the IANA special-purpose registries, by way of Python's `ipaddress`.
+"""
+
+import re
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from rolltape.domain.errors import InputError
+
+SCHEMES = ("http", "https", "rtmp", "rtmps", "rtsp", "srt")
+LONGEST = 2048  # characters, as browsers and proxies have it
+DEFAULT_PORTS = {"http": 80, "https": 443, "rtmp": 1935, "rtmps": 443, "rtsp": 554}
+
+_NAT64 = IPv6Network("64:ff9b::/96")
+_URL_IN_TEXT = re.compile(r"\b(?:https?|rtmps?|rtsp|srt|icy)://[^\s\"'<>]+")
+
+
+def check_url(url: str, name: str = "url") -> str:
+    """`url` without the white space around it, if it is the address of something that can be recorded.
+
+    Raises:
+        InputError: another scheme, no host, a bad port, white space or control characters, or too long.
+    """
+    url = url.strip()
+    if not url:
+        raise InputError(name, "An address is needed.")
+    if len(url) > LONGEST:
+        raise InputError(name, f"The address is longer than {LONGEST} characters.")
+    if any(ord(char) <= 0x20 or 0x7F <= ord(char) <= 0x9F for char in url):
+        raise InputError(name, "The address has a space or a control character in it.")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as exc:
+        raise InputError(name, f"The address cannot be read: {exc}.") from exc
+    if parts.scheme.lower() not in SCHEMES:
+        scheme = f"{parts.scheme}:" if parts.scheme else "An address without a scheme"
+        raise InputError(name, f"{scheme} cannot be recorded; an address starts with one of {', '.join(SCHEMES)}.")
+    if not parts.hostname:
+        raise InputError(name, "The address has no host.")
+    if port == 0 or (parts.scheme.lower() == "srt" and port is None):
+        raise InputError(name, "The address needs a port.")
+    if any(not char.isprintable() for char in url):
+        raise InputError(name, "The address has a character that cannot be shown.")
+
+    return url
+
+
+def mask(url: str) -> str:
+    """`url` without what is secret in it: password and query are shown as `***`."""
+    try:
+        parts = urlsplit(url)
+        userinfo, at, host = parts.netloc.rpartition("@")
+    except ValueError:
+        return "***"
+    if userinfo:
+        userinfo = "***"
+    query = "***" if parts.query else ""
+    return urlunsplit(SplitResult(parts.scheme, f"{userinfo}{at}{host}", parts.path, query, ""))
+
+
+def mask_all(text: str) -> str:
+    """`text` with every address in it masked."""
+    return _URL_IN_TEXT.sub(lambda found: mask(found[0]), text)
+
+
+@dataclass(frozen=True)
+class Egress:
+    """Where streams and destinations may lead.
+
+    What a person typed may be in the local network, but loopback, link-local and their kin only if listed in
+    `allowed` (host or address, port). What a public stream leads to (a redirect, a playlist entry) may not be in the
+    local network either.
+    """
+
+    allowed: frozenset[tuple[str, int]] = field(default_factory=frozenset)
+    unrestricted: bool = False  # on the command line, where whoever types could reach everything anyway
+
+    def refusal(self, address: str, port: int, *, host: str = "", typed: bool = True) -> str | None:
+        """Why `address` (a numeric one) may not be connected to, as a sentence; None if it may.
+
+        `host` is the name that led there, `typed` whether a person gave it or the stream did.
+        """
+        if self.unrestricted or (address, port) in self.allowed or (host.lower(), port) in self.allowed:
+            return None
+        ip = _plain(ip_address(address.partition("%")[0]))
+        shown = f"{host} ({address})" if host and host != address else address
+        if ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip.is_reserved:
+            return f"{shown} is not a place to reach from here; allow it with ROLLTAPE_ALLOW_TARGETS={host}:{port}"
+        if not typed and not ip.is_global:
+            return (
+                f"a public address led to {shown}, which is in the local network; "
+                f"allow it with ROLLTAPE_ALLOW_TARGETS={host or address}:{port}"
+            )
+
+        return None
+
+    def is_local(self, address: str) -> bool:
+        """Whether `address` (a numeric one) lies in the local network, so that what it leads to may, too."""
+        return not _plain(ip_address(address.partition("%")[0])).is_global
+
+
+def _plain(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The IPv4 address inside a mapped or translated IPv6 one."""
+    if isinstance(ip, IPv6Address):
+        if ip.ipv4_mapped is not None:
+            return ip.ipv4_mapped
+        if ip in _NAT64:
+            return IPv4Address(int(ip) & 0xFFFFFFFF)
+
+    return ip

@@ -1,0 +1,101 @@
+"""What can go wrong, in this program's words.
+
+    RolltapeError                 code, sentence
+    ├── InputError                what somebody typed does not do; names the field
+    ├── NotFoundError             there is no such thing (any more)
+    ├── ConflictError             not in this state
+    ├── SourceError               a stream, while it is captured or probed
+    │   ├── SourceUnreachable     no connection, or an answer that is a refusal (404, 401 ...)
+    │   ├── SourceLost            it was connected, then broke off or fell silent
+    │   └── FormatUnsupported     it is no audio, or none that Rolltape can record
+    ├── ProcessingError           the takes did not become a sound MP3
+    ├── FfmpegMissing             FFmpeg cannot be started
+    └── TargetError               a destination, while it is tested or delivered to
+        ├── TargetUnreachable     a passing fault: worth a retry
+        └── TargetRefused         the target said no: somebody has to do something first
+
+The sentence is for the person at the screen: it names the thing, what happened to it and, where there is one, the
+way out. The cause (`raise ... from`) is for the log. `code` is for machines and never changes its meaning.
+"""
+
+from rolltape.domain.units import Seconds
+
+
+class RolltapeError(Exception):
+    """Something went wrong that has a name. `permanent`: trying again cannot help."""
+
+    code = "error"
+    permanent = False
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if code is not None:
+            self.code = code
+
+
+class InputError(RolltapeError, ValueError):
+    """A value that cannot be used. `field` is its name in the API, "" for the whole.
+
+    A `ValueError` too, so that the same check serves as a validator of a Pydantic model.
+    """
+
+    code = "invalid"
+    permanent = True
+
+    def __init__(self, field: str, message: str, *, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.field = field
+
+
+class NotFoundError(RolltapeError):
+    code = "not_found"
+    permanent = True
+
+
+class ConflictError(RolltapeError):
+    code = "conflict"
+    permanent = True
+
+
+class SourceError(RolltapeError):
+    """A stream misbehaves. `retry_after` is what the server asked us to wait, None if it did not ask."""
+
+    code = "source_error"
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after: Seconds | None = None) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
+
+
+class SourceUnreachable(SourceError):
+    code = "source_unreachable"
+
+
+class SourceLost(SourceError):
+    code = "source_lost"
+
+
+class FormatUnsupported(SourceError):
+    code = "format_unsupported"
+
+
+class ProcessingError(RolltapeError):
+    code = "processing_failed"
+
+
+class FfmpegMissing(RolltapeError):
+    code = "ffmpeg_missing"
+
+
+class TargetError(RolltapeError):
+    code = "target_error"
+
+
+class TargetUnreachable(TargetError):
+    code = "target_unreachable"
+
+
+class TargetRefused(TargetError):
+    code = "target_refused"
+    permanent = True

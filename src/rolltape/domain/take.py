@@ -1,0 +1,68 @@
+"""A take: the audio of one unbroken connection inside a session."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from rolltape.domain.base import Base
+from rolltape.domain.units import BitsPerSecond, Hertz, Seconds
+
+
+class Codec(StrEnum):
+    MP3 = "mp3"
+    AAC = "aac"
+    VORBIS = "vorbis"
+    OPUS = "opus"
+    FLAC = "flac"
+    PCM = "pcm"
+    OTHER = "other"  # something else that FFmpeg reads
+
+
+@dataclass(frozen=True)
+class AudioFormat:
+    """What a stream sends. None where it is not known (yet)."""
+
+    codec: Codec
+    sample_rate: Hertz | None = None
+    channels: int | None = None
+    bit_rate: BitsPerSecond | None = None
+
+
+@dataclass(frozen=True)
+class TakeFacts:
+    """One take, as its journal tells it.
+
+    `begins` is when its first frame was on the air by our clock: a server sends its last seconds at once to whoever
+    connects, so that is before the connection. `duration` is that of the audio in `file`, in seconds. `ended_by`
+    says why there is no more of it, as a sentence.
+    """
+
+    number: int
+    file: str  # its name in the session's folder
+    format: AudioFormat
+    begins: datetime
+    duration: Seconds
+    ended_by: str
+
+    @property
+    def ends(self) -> datetime:
+        return self.begins + timedelta(seconds=self.duration)
+
+
+class Take(Base):
+    __tablename__ = "takes"
+    __table_args__ = (UniqueConstraint("session_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    session_id: Mapped[int] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    codec: Mapped[str]
+    sample_rate: Mapped[int | None]
+    channels: Mapped[int | None]
+    bit_rate: Mapped[int | None]
+    begins: Mapped[datetime]
+    duration: Mapped[float]
+    ended_by: Mapped[str]

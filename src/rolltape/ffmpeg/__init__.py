@@ -1,0 +1,1 @@
+"""FFmpeg: the only place that starts it."""

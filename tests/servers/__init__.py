@@ -1,0 +1,1 @@
+"""Real servers on free loopback ports, started and stopped by the tests."""
