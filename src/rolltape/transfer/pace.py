@@ -1,0 +1,45 @@
+"""Not faster than allowed: a token bucket."""
+
+import time
+from collections.abc import Callable, Iterator
+
+BURST = 0.25  # s worth of bytes that may go at once
+NAP = 0.2  # s at most between two looks whether somebody aborted
+
+
+class Pace:
+    """At most `limit` bytes per second, None for as fast as it goes.
+
+    `check` is called while it waits, and may raise.
+    """
+
+    def __init__(
+        self,
+        limit: int | None,
+        check: Callable[[], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._limit = limit
+        self._check = check
+        self._clock = clock
+        self._sleep = sleep
+
+    def block(self, largest: int) -> int:
+        """A good size of a block: small enough for the rate to be even."""
+        return largest if self._limit is None else max(1024, min(largest, int(self._limit * BURST)))
+
+    def slowed(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        """The same blocks, each when it is due."""
+        due = self._clock()
+        for block in blocks:
+            if self._limit is not None:
+                self._wait_until(due)
+                due = max(due, self._clock() - BURST) + len(block) / self._limit
+            yield block
+
+    def _wait_until(self, due: float) -> None:
+        while (left := due - self._clock()) > 0:
+            self._check()
+            self._sleep(min(left, NAP))
