@@ -1,0 +1,198 @@
+"""The journal of a session: what happened to its takes, written as it happens.
+
+One JSON object per line, beside the takes. `read_journal` believes nothing: a power cut leaves half a line, or one
+full of zeros, and a take that is longer or shorter than the journal knew.
+
+    window   opens, start, end, closes            what is to be recorded; the last one counts
+    opened   take, file, codec, sample_rate, channels
+    sync     take, begins, media, bytes           every few seconds: `media` is seconds of audio
+    format   take, codec, sample_rate, channels   where it became known later
+    closed   take, begins, media, bytes, ended_by
+    station  name
+    title    title
+    stopped                                       the user ended it
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from rolltape.capture.measure import measure
+from rolltape.domain.recording import Window
+from rolltape.domain.take import AudioFormat, Codec, TakeFacts
+from rolltape.domain.units import BitsPerSecond, Hertz, Seconds
+
+NAME = "journal.jsonl"
+INTERRUPTED = "Rolltape was interrupted."
+NEAR = Seconds(10)  # by how much the audio in a file may differ from what the journal says of its last seconds
+
+
+@dataclass(frozen=True)
+class Journal:
+    """What a session has recorded. `window` is the effective one, None before there was one."""
+
+    takes: tuple[TakeFacts, ...] = ()
+    window: Window | None = None
+    station: str | None = None
+    titles: tuple[tuple[datetime, str], ...] = ()
+    stopped: bool = False
+
+
+@dataclass
+class _Reading:
+    """A journal while it is read."""
+
+    takes: dict[int, TakeFacts] = field(default_factory=dict)
+    closed: set[int] = field(default_factory=set)
+    window: Window | None = None
+    station: str | None = None
+    titles: list[tuple[datetime, str]] = field(default_factory=list)
+    stopped: bool = False
+
+
+class JournalWriter:
+    """Appends to the journal in `folder`. Each line is with the system when the call returns."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises OSError where the folder cannot be written."""
+        self.path = folder / NAME
+        self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._end_torn_line()
+
+    @property
+    def descriptor(self) -> int:
+        return self._file
+
+    def write(self, event: str, at: datetime, **fields: Any) -> None:
+        line = json.dumps({"event": event, "at": at.isoformat(), **fields}, ensure_ascii=False)
+        os.write(self._file, f"{line}\n".encode("utf-8", "replace"))
+
+    def close(self) -> None:
+        os.fsync(self._file)
+        os.close(self._file)
+
+    def _end_torn_line(self) -> None:
+        """So that what is written now is not taken for the end of a line that a crash cut off."""
+        size = os.fstat(self._file).st_size
+        if size and os.pread(self._file, 1, size - 1) != b"\n":
+            os.write(self._file, b"\n")
+
+
+def read_journal(folder: Path) -> Journal:
+    """The journal in `folder`; an empty one where there is none. Takes without audio are left out."""
+    reading = _Reading()
+    for line in _lines(folder / NAME):
+        try:
+            _note(reading, line)
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
+            continue  # a line that does not read as one of ours
+    found = (_settled(take, folder, closed=number in reading.closed) for number, take in sorted(reading.takes.items()))
+    return Journal(
+        takes=tuple(take for take in found if take is not None),
+        window=reading.window,
+        station=reading.station,
+        titles=tuple(reading.titles),
+        stopped=reading.stopped,
+    )
+
+
+def window_fields(window: Window) -> dict[str, str]:
+    return {name: getattr(window, name).isoformat() for name in ("opens", "start", "end", "closes")}
+
+
+def format_fields(format: AudioFormat) -> dict[str, Any]:
+    return {"codec": format.codec.value, "sample_rate": format.sample_rate, "channels": format.channels}
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return
+    for raw in data.split(b"\n"):
+        try:
+            line = json.loads(raw)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(line, dict):
+            yield line
+
+
+def _note(reading: _Reading, line: dict[str, Any]) -> None:
+    match line["event"]:
+        case "window":
+            reading.window = Window(*(_moment(line[name]) for name in ("opens", "start", "end", "closes")))
+        case "opened":
+            take = _opened(line)
+            reading.takes[take.number] = take
+        case "format":
+            reading.takes[line["take"]] = replace(reading.takes[line["take"]], format=_format(line))
+        case "sync" | "closed" as event:
+            reading.takes[line["take"]] = _grown(reading.takes[line["take"]], line)
+            if event == "closed":
+                reading.closed.add(line["take"])
+        case "station":
+            reading.station = str(line["name"])
+        case "title":
+            reading.titles.append((_moment(line["at"]), str(line["title"])))
+        case "stopped":
+            reading.stopped = True
+
+
+def _opened(line: dict[str, Any]) -> TakeFacts:
+    number, file = line["take"], str(line["file"])
+    if not isinstance(number, int) or Path(file).name != file or file in ("", ".", ".."):
+        raise ValueError("a take of no name")
+    return TakeFacts(number, file, _format(line), _moment(line["at"]), Seconds(0), INTERRUPTED)
+
+
+def _grown(take: TakeFacts, line: dict[str, Any]) -> TakeFacts:
+    seconds = float(line["media"])
+    if not 0 <= seconds < float("inf"):
+        raise ValueError("no span of time")
+    size = int(line.get("bytes", 0))
+    bit_rate = BitsPerSecond(round(size * 8 / seconds / 1000) * 1000) if seconds >= 1 and size > 0 else None
+    format = replace(take.format, bit_rate=bit_rate)
+    ended_by = str(line.get("ended_by", take.ended_by))
+    return replace(take, begins=_moment(line["begins"]), duration=Seconds(seconds), format=format, ended_by=ended_by)
+
+
+def _settled(take: TakeFacts, folder: Path, *, closed: bool) -> TakeFacts | None:
+    """The take with the audio that is really in its file; None where there is none."""
+    path = folder / take.file
+    if not path.is_file():
+        return None
+    if closed:
+        return take if take.duration > 0 else None
+    seconds = measure(path, take.format.codec)
+    if not seconds:
+        return None
+    # Before the first sync nothing is known of the burst: the take cannot have begun later than the file ends.
+    begins = take.begins if take.duration else min(take.begins, _written(path) - timedelta(seconds=seconds))
+    return replace(take, begins=begins, duration=seconds)
+
+
+def _written(path: Path) -> datetime:
+    from datetime import UTC
+
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+
+def _format(line: dict[str, Any]) -> AudioFormat:
+    sample_rate, channels = line.get("sample_rate"), line.get("channels")
+    return AudioFormat(
+        Codec(line["codec"]),
+        Hertz(int(sample_rate)) if sample_rate is not None else None,
+        int(channels) if channels is not None else None,
+    )
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("no time zone")
+    return moment

@@ -1,0 +1,212 @@
+"""Step 1 of a session: its window recorded, whatever the stream does meanwhile.
+
+A source is opened, watched, opened again when it breaks off or falls silent, and ended by the clock.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from time import monotonic
+
+from rolltape.capture.attempts import Attempts
+from rolltape.capture.clock import Clock
+from rolltape.capture.journal import INTERRUPTED, read_journal, window_fields
+from rolltape.capture.registry import CaptureSettings, source_for
+from rolltape.capture.tape import Tape
+from rolltape.capture.watch import Watch
+from rolltape.domain.address import mask
+from rolltape.domain.errors import SourceError, SourceUnreachable
+from rolltape.domain.recording import account
+from rolltape.domain.session import Plan
+from rolltape.domain.units import BitsPerSecond, Seconds
+
+CONNECT_AHEAD = Seconds(5)  # of the opening of the window; slow servers need it, and what comes early is cut off
+SOON = timedelta(seconds=10)  # within which the first audio opens the window of a "record now"
+SETTLED = Seconds(5)  # after its first audio, a take is known well enough to say when it began
+
+
+@dataclass(frozen=True)
+class CaptureEvent:
+    """One line of the story of a session. `message` is for people, without passwords."""
+
+    at: datetime
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a recording is. `recorded` is audio inside of the window; `bytes` is everything received."""
+
+    recorded: Seconds
+    bytes: int
+    bit_rate: BitsPerSecond | None
+    title: str | None
+    takes: int
+    gaps: int
+    connected: bool
+
+
+class Recorder:
+    """Records what `plan` says into takes in `folder`, with a journal beside them."""
+
+    def __init__(
+        self, plan: Plan, folder: Path, settings: CaptureSettings, *, on_event: Callable[[CaptureEvent], None]
+    ) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._settings = settings
+        self._on_event = on_event
+        self._attempts = Attempts(plan.stream.urls, plan.stream.max_attempts)
+        self._clock = Clock()
+        self._window = plan.window
+        self._is_settled = not plan.begins_with_audio  # whether the window stays where it is
+        self._tape: Tape | None = None
+        self._watch: Watch | None = None
+        self._stop_asked = asyncio.Event()
+        self._stopped_at: float | None = None  # by the monotonic clock
+
+    async def run(self) -> None:
+        """Record until the window closes or somebody stops it.
+
+        Where the folder holds the journal of an earlier run, the session goes on with the next take.
+
+        Raises:
+            SourceError: there is no audio at all in the end.
+            OSError: the folder cannot be written.
+        """
+        self._clock = Clock()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        earlier = read_journal(self._folder)
+        if earlier.window is not None and earlier.takes:
+            self._window, self._is_settled = earlier.window, True
+        tape = self._tape = Tape(self._folder, self._clock, list(earlier.takes), on_event=self._tell)
+        try:
+            if not earlier.stopped:
+                self._note_window()
+                await self._record(tape)
+        finally:
+            tape.close_take(INTERRUPTED)
+            tape.close()
+        if not tape.done:
+            raise self._attempts.error or _too_late()
+
+    def stop(self) -> None:
+        """End it now; what was recorded is kept."""
+        if self._stopped_at is None:
+            self._stopped_at = monotonic()
+            self._stop_asked.set()
+            if self._watch is not None:
+                self._watch.look()
+
+    @property
+    def progress(self) -> Progress:
+        tape = self._tape
+        if tape is None:
+            return Progress(Seconds(0), 0, None, None, 0, 0, False)
+        takes = tape.facts()
+        so_far = account(takes, self._window)
+        size = sum(round(take.duration * (take.format.bit_rate or 0) / 8) for take in tape.done)
+        return Progress(
+            recorded=so_far.recorded,
+            bytes=size + (tape.take.size if tape.take else 0),
+            bit_rate=takes[-1].format.bit_rate if takes else None,
+            title=tape.current_title or None,
+            takes=len(takes),
+            gaps=len(so_far.gaps),
+            connected=tape.is_connected,
+        )
+
+    async def _record(self, tape: Tape) -> None:
+        if not self._plan.begins_with_audio:
+            await self._pause(Seconds(self._clock.until(self._window.opens) - CONNECT_AHEAD))
+        while monotonic() < self._closes_at():
+            error = await self._receive(self._attempts.url, tape)
+            if error is None:
+                break
+            delay = self._failed(error, tape)
+            if self._attempts.are_used_up or (self._attempts.are_hopeless and not tape.done):
+                self._tell("gave_up", "No more attempts will be made.")
+                break
+            if monotonic() + delay >= self._closes_at():
+                delay = Seconds(self._closes_at() - monotonic())
+            await self._pause(delay)
+        self._finish(tape)
+
+    async def _receive(self, url: str, tape: Tape) -> SourceError | None:
+        """Receive from `url` until the connection ends (then why) or the window is over (None)."""
+        self._tell("connecting", f"Connecting to {mask(url)}.")
+        stream = self._plan.stream
+        self._watch = Watch(
+            source_for(url, self._settings, verify_tls=stream.verify_tls, engine=stream.engine),
+            url,
+            tape,
+            stall_timeout=Seconds(stream.stall_timeout),
+            closes=self._closes_at,
+        )
+        try:
+            return await self._watch.until_end()
+        finally:
+            self._watch = None
+
+    def _failed(self, error: SourceError, tape: Tape) -> Seconds:
+        """Close the take, tell what happened, and say how long to wait."""
+        take = tape.take
+        lasted = Seconds(monotonic() - take.opened) if take is not None and take.media else Seconds(0)
+        tape.close_take(error.message)
+        delay = self._attempts.failed(error, lasted=lasted)
+        self._tell("lost" if lasted else "failed", error.message)
+        if not self._attempts.are_used_up:
+            self._tell("retrying", f"Trying again in {delay:.0f} s." if delay else "Trying again at once.")
+        return delay
+
+    def _finish(self, tape: Tape) -> None:
+        if self._stopped_at is not None:
+            tape.close_take("Somebody stopped it.")
+            tape.journal.write("stopped", self._clock.now())
+            self._tell("stopped", "Somebody stopped the recording.")
+        elif monotonic() >= self._closes_at():
+            tape.close_take("The planned end was reached.")
+            self._tell("closed", "The planned end was reached.")
+
+    def _closes_at(self) -> float:
+        """When to end, by the monotonic clock."""
+        if self._stopped_at is not None:
+            return self._stopped_at
+        if not self._is_settled:
+            self._settle()
+        return self._clock.monotonic(self._window.closes)
+
+    def _settle(self) -> None:
+        """Move the window of a "record now" to the first audio, if that came soon."""
+        takes = self._tape.facts() if self._tape is not None else []
+        if not takes:
+            return
+        planned, begins = self._plan.window, takes[0].begins
+        is_soon = planned.opens < begins <= planned.opens + SOON
+        window = planned.moved_to(begins) if is_soon else planned
+        if window != self._window:
+            self._window = window
+            self._note_window()
+        self._is_settled = takes[0].duration > SETTLED and self._clock.until(begins) < -SETTLED
+
+    def _note_window(self) -> None:
+        if self._tape is not None:
+            self._tape.journal.write("window", self._clock.now(), **window_fields(self._window))
+
+    async def _pause(self, span: Seconds) -> None:
+        """Wait, unless somebody stops it meanwhile."""
+        if span > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(span):
+                    await self._stop_asked.wait()
+
+    def _tell(self, kind: str, message: str) -> None:
+        self._on_event(CaptureEvent(self._clock.now(), kind, message))
+
+
+def _too_late() -> SourceUnreachable:
+    return SourceUnreachable("The window was over before anything could be recorded.", code="window_over")

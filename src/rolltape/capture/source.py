@@ -1,0 +1,51 @@
+"""What a recorder asks of a source, and what it offers to it."""
+
+from pathlib import Path
+from typing import Protocol
+
+from rolltape.domain.take import AudioFormat
+from rolltape.domain.units import Bytes, Seconds
+
+
+class Sink(Protocol):
+    """Where a source puts what it receives. Everything is called from the event loop and returns at once."""
+
+    def connected(self, station: str | None) -> None:
+        """The server answered with a stream. `station` is its name, None where it does not tell it."""
+
+    def title(self, title: str) -> None:
+        """What is on the air from now on."""
+
+    def note(self, kind: str, message: str) -> None:
+        """Something that people should know."""
+
+    def begin(self, format: AudioFormat, suffix: str, *, ours: bool = True) -> Path:
+        """A new take begins. Its file is at the path returned: for `append`, or, if not `ours`, for FFmpeg to make."""
+
+    def append(self, frames: bytes, seconds: Seconds) -> None:
+        """Whole frames for the take.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+
+    def reached(self, seconds: Seconds, size: Bytes, format: AudioFormat | None = None) -> None:
+        """How much audio is in the file that FFmpeg writes; its format, as soon as it is known."""
+
+
+class Source(Protocol):
+    """One way to receive a stream. An object serves one connection at a time."""
+
+    async def receive(self, url: str, sink: Sink) -> None:
+        """Connect to `url` and put into `sink` what comes, until it ends. It ends by an error or by being cancelled.
+
+        Raises:
+            SourceUnreachable: there was no connection.
+            FormatUnsupported: it is nothing that can be recorded.
+            SourceLost: there was a connection, and it ended.
+            OSError: the disk is full or broken.
+        """
+
+    def gather(self, span: Seconds) -> None:
+        """How much audio may wait in the network's buffers until it is put into the sink, so that many sessions cost
+        little. 0: none, what has come is wanted now."""

@@ -1,0 +1,225 @@
+"""The takes of a session on disk, and what is known of them.
+
+Every connection begins a take of its own. What a server sends twice is not looked for here yet: `begin` is where
+the frames of a new connection will be matched to the end of the take before (SPEC 1.5), and `append` where the ones
+that were there already will be left out. Until then the clock tells which of two overlapping takes counts
+(`domain.recording.account`).
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from time import monotonic
+
+from rolltape.capture.clock import Clock
+from rolltape.capture.journal import JournalWriter, format_fields
+from rolltape.capture.measure import measure
+from rolltape.domain.take import AudioFormat, TakeFacts
+from rolltape.domain.units import BitsPerSecond, Bytes, Seconds
+
+_DISK_THREADS = 2  # a disk does one thing at a time
+
+
+@cache
+def _disk() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_DISK_THREADS, "sync")
+
+
+class Take:
+    """The take that is being recorded.
+
+    A server sends its last seconds at once to whoever connects, then as they are played. So audio is on time when it
+    comes earliest, measured against its place in the take; that moment says when the take begins.
+    """
+
+    def __init__(self, number: int, path: Path, format: AudioFormat, *, ours: bool) -> None:
+        """`ours`: we write the file, not FFmpeg."""
+        self.number = number
+        self.path = path
+        self.format = format
+        self.size = 0
+        self.media = 0.0  # seconds
+        self.zero = float("inf")  # when it begins, by the monotonic clock
+        self.opened = monotonic()
+        self.arrived = self.opened  # the last audio, by the same clock
+        self.pause = 0.0  # the longest recent one between two arrivals, in seconds
+        self._file = (
+            os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600) if ours else None
+        )
+
+    def append(self, data: bytes, seconds: float) -> None:
+        assert self._file is not None
+        left = data
+        while left:
+            left = left[os.write(self._file, left) :]
+        self.reached(self.media + seconds, self.size + len(data))
+
+    def reached(self, media: float, size: int) -> None:
+        """The take holds `media` seconds now."""
+        if media <= self.media:
+            self.size = max(size, self.size)
+            return
+        now = monotonic()
+        self.media, self.size = media, size
+        self.zero = min(self.zero, now - media)
+        self.pause = max(now - self.arrived, self.pause * 0.99)
+        self.arrived = now
+
+    def facts(self, clock: Clock, ended_by: str) -> TakeFacts:
+        bit_rate = BitsPerSecond(round(self.size * 8 / self.media / 1000) * 1000) if self.media >= 1 else None
+        begins = clock.moment(self.zero if self.media else self.arrived)
+        format = replace(self.format, bit_rate=bit_rate)
+        return TakeFacts(self.number, self.path.name, format, begins, Seconds(self.media), ended_by)
+
+    def sync(self) -> None:
+        """Put it on the disk. Waits for the disk."""
+        ours = self._file
+        if ours is not None:
+            os.fdatasync(ours)
+            return
+        with contextlib.suppress(FileNotFoundError):
+            file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fdatasync(file)
+            finally:
+                os.close(file)
+
+    def close(self) -> None:
+        """Put it on the disk and close it."""
+        self.sync()
+        if self._file is None:
+            # FFmpeg's last words on its progress come before its last frames.
+            self.media = measure(self.path, self.format.codec) or self.media
+            return
+        os.close(self._file)
+        self._file = None
+
+
+class Tape:
+    """The takes of a session: a `Sink` for its sources. `done` are the closed ones."""
+
+    def __init__(
+        self, folder: Path, clock: Clock, done: list[TakeFacts], *, on_event: Callable[[str, str], None]
+    ) -> None:
+        """Raises OSError where the folder cannot be written."""
+        self._folder = folder
+        self._clock = clock
+        self._on_event = on_event
+        self._syncing: asyncio.Future[None] | None = None
+        self.journal = JournalWriter(folder)
+        self.done = done
+        self.take: Take | None = None
+        self.is_connected = False
+        self.station: str | None = None
+        self.current_title: str | None = None
+
+    # The sink:
+
+    def connected(self, station: str | None) -> None:
+        self.is_connected = True
+        if station and station != self.station:
+            self.station = station
+            self.journal.write("station", self._clock.now(), name=station)
+        self._on_event("connected", f"Connected to {station}." if station else "Connected.")
+
+    def title(self, title: str) -> None:
+        if title == self.current_title:
+            return
+        self.current_title = title
+        self.journal.write("title", self._clock.now(), title=title)
+        if title:
+            self._on_event("title", title)
+
+    def note(self, kind: str, message: str) -> None:
+        self._on_event(kind, message)
+
+    def begin(self, format: AudioFormat, suffix: str, *, ours: bool = True) -> Path:
+        if self.take is not None:
+            self.close_take("The format of the stream changed.")
+        number = self._free_number()
+        path = self._folder / f"take-{number:03d}{suffix}"
+        self.take = Take(number, path, format, ours=ours)
+        self.journal.write("opened", self._clock.now(), take=number, file=path.name, **format_fields(format))
+        self._on_event("format", f"Take {number}: {describe(format)}.")
+        return path
+
+    def append(self, frames: bytes, seconds: Seconds) -> None:
+        assert self.take is not None
+        self.take.append(frames, seconds)
+
+    def reached(self, seconds: Seconds, size: Bytes, format: AudioFormat | None = None) -> None:
+        assert self.take is not None
+        if format is not None and format != self.take.format:
+            self.take.format = format
+            self.journal.write("format", self._clock.now(), take=self.take.number, **format_fields(format))
+        self.take.reached(seconds, size)
+
+    # For the recorder:
+
+    def facts(self, ended_by: str = "") -> list[TakeFacts]:
+        """All takes with audio, the present one too."""
+        if self.take is None or not self.take.media:
+            return self.done
+        return [*self.done, self.take.facts(self._clock, ended_by)]
+
+    def sync_soon(self) -> None:
+        """Note how far the take is, and have it put on the disk by another thread."""
+        if self.take is None or (self._syncing is not None and not self._syncing.done()):
+            return
+        self._write_take("sync", self.take)
+        self._syncing = asyncio.get_running_loop().run_in_executor(_disk(), self._sync, self.take)
+
+    def close_take(self, ended_by: str) -> None:
+        """Put the present take on the disk, if there is one, and be ready for the next."""
+        self.is_connected = False
+        take, self.take = self.take, None
+        if take is None:
+            return
+        take.close()
+        facts = take.facts(self._clock, ended_by)
+        self._write_take("closed", take, ended_by=ended_by)
+        if facts.duration:
+            self.done = [*self.done, facts]
+
+    def close(self) -> None:
+        self.journal.close()
+
+    def _sync(self, take: Take) -> None:
+        # The take may be closed meanwhile; closing puts it on the disk itself.
+        with contextlib.suppress(OSError):
+            take.sync()
+            os.fdatasync(self.journal.descriptor)
+
+    def _write_take(self, event: str, take: Take, **more: str) -> None:
+        facts = take.facts(self._clock, "")
+        self.journal.write(
+            event,
+            self._clock.now(),
+            take=take.number,
+            begins=facts.begins.isoformat(timespec="milliseconds"),
+            media=round(take.media, 3),
+            bytes=take.size,
+            **more,
+        )
+
+    def _free_number(self) -> int:
+        numbers = (path.name[5:].partition(".")[0] for path in self._folder.glob("take-*"))
+        return max((int(number) for number in numbers if number.isdigit()), default=0) + 1
+
+
+def describe(format: AudioFormat) -> str:
+    """A format in words, like "MP3, 44.1 kHz, stereo"."""
+    words = [_CODEC_NAMES.get(format.codec.value, format.codec.value.upper())]
+    if format.sample_rate:
+        words.append(f"{format.sample_rate / 1000:g} kHz")
+    if format.channels:
+        words.append({1: "mono", 2: "stereo"}.get(format.channels, f"{format.channels} channels"))
+    return ", ".join(words)
+
+
+_CODEC_NAMES = {"vorbis": "Vorbis", "opus": "Opus", "other": "another format"}
