@@ -1,0 +1,104 @@
+"""The takes of a session become one sound MP3: joined where they are MP3, else encoded, and decoded to prove it."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from rolltape.domain.errors import ProcessingError
+from rolltape.domain.recording import Cut
+from rolltape.domain.take import Codec
+from rolltape.domain.units import BitsPerSecond, Hertz, Seconds
+from rolltape.process.encode import Encoder
+from rolltape.process.frames import NotJoinable
+from rolltape.process.join import join
+from rolltape.process.verify import Sound, verify
+
+TOLERANCE = Seconds(0.5)  # between what was to be in the MP3 and what is decoded from it
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """The MP3 that was made. `silent_share` is how much of it is below -60 dBFS, 0 to 1; `bit_rate` is the average."""
+
+    duration: Seconds
+    silent_share: float
+    sample_rate: Hertz
+    channels: int
+    bit_rate: BitsPerSecond
+
+
+async def assemble(cuts: Sequence[Cut], folder: Path, out: Path, *, quality: str, ffmpeg: str) -> Assembled:
+    """Make one MP3 at `out` from the cuts of the takes in `folder`, decode all of it, and sync it.
+
+    MP3 takes of one format are joined without encoding; anything else is encoded at `quality` (V0 to V9, or a
+    constant bit rate like 128k). What is damaged in a take is left out: the MP3 is then shorter than the cuts.
+
+    Raises:
+        ProcessingError: there is nothing to make it from, or what was made is not sound.
+        FfmpegMissing: FFmpeg cannot be started.
+        OSError: a take cannot be read, or `out` not be written.
+    """
+    if not cuts:
+        raise ProcessingError("nothing was recorded, so there is nothing to process")
+    assembled = None
+    if all(cut.take.format.codec is Codec.MP3 for cut in cuts):
+        assembled = await _joined(cuts, folder, out, ffmpeg)
+    if assembled is None:
+        assembled = await _encoded(cuts, folder, out, quality, ffmpeg)
+
+    expected = _length(cuts)
+    if assembled.duration < expected - TOLERANCE:
+        lost = Seconds(expected - assembled.duration)
+        log.warning("part of the takes could not be used", action="takes_damaged", lost=lost, expected=expected)
+    return assembled
+
+
+async def _joined(cuts: Sequence[Cut], folder: Path, out: Path, ffmpeg: str) -> Assembled | None:
+    """The takes joined frame by frame, None if they cannot be, or if the result cannot be decoded without a fault."""
+    try:
+        joined = await asyncio.to_thread(join, cuts, folder, out)
+        sound = await verify(out, ffmpeg=ffmpeg)
+        _require_length(sound, joined.duration)
+    except NotJoinable as exc:
+        log.info("the takes are encoded, for they cannot be joined", action="not_joinable", reason=exc.message)
+        return None
+    except ProcessingError as exc:
+        log.warning("the takes are encoded, for joining them failed", action="join_failed", reason=exc.message)
+        return None
+    return Assembled(sound.duration, sound.silent_share, joined.sample_rate, joined.channels, joined.bit_rate)
+
+
+async def _encoded(cuts: Sequence[Cut], folder: Path, out: Path, quality: str, ffmpeg: str) -> Assembled:
+    encoder = await Encoder.of(cuts, folder, quality=quality, ffmpeg=ffmpeg)
+    await encoder.encode(out, quality=quality)
+    size = await asyncio.to_thread(_sync, out)
+    sound = await verify(out, ffmpeg=ffmpeg)
+    expected = _length(cuts)
+    if sound.duration < expected - TOLERANCE:
+        # A take may be damaged. That much cannot be decoded does not excuse losing more.
+        expected = await encoder.decodable()
+    _require_length(sound, expected)
+    bit_rate = BitsPerSecond(round(size * 8 / sound.duration))
+    return Assembled(sound.duration, sound.silent_share, encoder.sample_rate, encoder.channels, bit_rate)
+
+
+def _require_length(sound: Sound, expected: Seconds) -> None:
+    if abs(sound.duration - expected) > TOLERANCE:
+        raise ProcessingError(f"the finished MP3 is {sound.duration:.1f} s long instead of {expected:.1f} s")
+
+
+def _length(cuts: Sequence[Cut]) -> Seconds:
+    return Seconds(sum(cut.length for cut in cuts))
+
+
+def _sync(file: Path) -> int:
+    """Bring a file to the disk. Returns its size in bytes."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
+        return os.fstat(opened.fileno()).st_size
