@@ -41,7 +41,7 @@ def find(setting: str | None) -> str:
             raise FfmpegMissing(f"{setting}: there is no program of this name (ROLLTAPE_FFMPEG names it)")
         return found
     try:
-        return imageio_ffmpeg.get_ffmpeg_exe()
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError as exc:
         raise FfmpegMissing("FFmpeg is not installed; name one with ROLLTAPE_FFMPEG") from exc
 

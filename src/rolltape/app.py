@@ -1,0 +1,212 @@
+"""Settings in, running application out. What is built first is stopped last."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TextIO
+
+import structlog
+import uvicorn
+
+from rolltape import __version__, services, web
+from rolltape.capture import CaptureSettings
+from rolltape.domain.errors import RolltapeError
+from rolltape.domain.units import Seconds
+from rolltape.engine import LocalEngine
+from rolltape.ffmpeg.run import find
+from rolltape.pipeline import Pipeline, Queue, Workshop
+from rolltape.scheduler import Scheduler
+from rolltape.services.clock import Clock, utc_now
+from rolltape.settings import Settings
+from rolltape.store import Database, migrate
+from rolltape.transfer import TransferSettings
+
+GRACE = 3  # s that open connections get when the service stops
+BACKLOG = 512  # connections that may wait to be accepted
+
+log = structlog.get_logger(__name__)
+
+
+class StartError(RolltapeError):
+    """The service cannot start as things are."""
+
+    code = "start"
+    permanent = True
+
+
+class App:
+    """Everything there is, wired together. `start()` begins to record what is due, `stop()` interrupts it."""
+
+    def __init__(self, settings: Settings, *, clock: Clock = utc_now) -> None:
+        self.settings = settings
+        egress = settings.egress
+        self.workshop = Workshop(
+            recordings=settings.recordings_dir,
+            artwork=settings.artwork_dir,
+            capture=CaptureSettings(ffmpeg=find(settings.ffmpeg), egress=egress),
+            transfer=TransferSettings(keys=settings.config_dir, egress=egress),
+            transfers_per_destination=settings.max_transfers_per_destination,
+        )
+        self.database = Database(settings.database_url)
+        self.services = self._build_services(clock)
+        self.pipeline = Pipeline(self.services.sessions, self.services.transfers, self.workshop, clock=clock)
+        self.engine = LocalEngine(
+            self.pipeline,
+            self.services.sessions,
+            limits={
+                Queue.CAPTURE: settings.max_concurrent_sessions,
+                Queue.PROCESS: settings.max_concurrent_processing,
+                Queue.TRANSFER: settings.max_concurrent_transfers,
+            },
+            clock=clock,
+        )
+        self.scheduler = Scheduler(
+            self.services.schedules, self.services.sessions, submit=self.engine.look, clock=clock
+        )
+        self.web = web.create(self.services, allowed_hosts=settings.allowed_hosts, base_path=settings.base_path)
+
+    def _build_services(self, clock: Clock) -> services.Services:
+        settings, database = self.settings, self.database
+        sessions = services.Sessions(
+            database, recordings=settings.recordings_dir, timezone=settings.timezone, clock=clock, wake=self.wake
+        )
+        return services.Services(
+            streams=services.Streams(
+                database, artwork=settings.artwork_dir, capture_settings=self.workshop.capture, clock=clock
+            ),
+            schedules=services.Schedules(database, clock=clock, wake=self.wake),
+            sessions=sessions,
+            transfers=services.Transfers(database, clock=clock, wake=self.wake),
+            destinations=services.Destinations(
+                database, transfer_settings=self.workshop.transfer, clock=clock, wake=self.wake
+            ),
+            tokens=services.Tokens(database, clock=clock),
+            health=services.Health(
+                database,
+                sessions,
+                folders={"data": settings.data_dir, "recordings": settings.recordings_dir},
+                find_ffmpeg=lambda: find(settings.ffmpeg),
+                beat=lambda: Seconds(time.monotonic() - self.scheduler.last_beat),
+                clock=clock,
+            ),
+        )
+
+    def wake(self) -> None:
+        """Something has become due, or was asked."""
+        self.scheduler.look()
+        self.engine.look()
+
+    async def start(self) -> None:
+        """Bring the database up to date, and go on with what was left unfinished.
+
+        Raises:
+            DatabaseError: the database cannot be used.
+        """
+        await migrate(self.settings.database_url)
+        await self.scheduler.start()
+        await self.engine.start()
+
+    async def stop(self) -> None:
+        await self.scheduler.stop()
+        await self.engine.stop()
+        await self.database.close()
+
+
+async def serve(settings: Settings) -> None:
+    """Run the service until a signal ends it.
+
+    The stop begins with the signal, not when the last connection closes: an open tab must not delay it.
+    """
+    held = lock(settings)
+    listener = _listen(settings.host, settings.port)
+    app = App(settings)
+    config = uvicorn.Config(
+        app.web, log_config=None, lifespan="off", timeout_graceful_shutdown=GRACE, server_header=False,
+        proxy_headers=False, access_log=False,
+    )  # fmt: skip
+    server = _Server(config)
+    end = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for ask in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(ask, end.set)
+    try:
+        await app.start()
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        log.info(f"Rolltape {__version__} is at http://{_shown(settings.host)}:{settings.port}", action="started")
+        await asyncio.wait([serving, asyncio.create_task(end.wait())], return_when=asyncio.FIRST_COMPLETED)
+        log.info("stopping", action="stopping")
+        server.should_exit = True
+        await asyncio.gather(app.stop(), serving)
+    finally:
+        listener.close()
+        held.close()
+    log.info("stopped", action="stopped")
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[services.Services]:
+    """The services beside a running service, or without one: for the command line. Starts nothing."""
+    _make_folders(settings)
+    await migrate(settings.database_url)
+    app = App(settings)
+    try:
+        yield app.services
+    finally:
+        await app.database.close()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, without its signal handlers: ours come first."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        yield
+
+
+def lock(settings: Settings) -> TextIO:
+    """Become the only instance on the data folder, before anything in it is touched."""
+    _make_folders(settings)
+    file = (settings.data_dir / "lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        raise StartError(f"Another Rolltape is running on {settings.data_dir}.") from exc
+    return file
+
+
+def _make_folders(settings: Settings) -> None:
+    os.umask(0o077)
+    for folder in (settings.data_dir, settings.config_dir, settings.artwork_dir, settings.recordings_dir):
+        _make_folder(folder)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise StartError(f"{folder} cannot be made: {exc.strerror}.") from exc
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise StartError(f"{folder} cannot be written by this user; change its owner.")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError as exc:
+        raise StartError(f"{host}:{port} cannot be listened on: {exc.strerror}. ROLLTAPE_PORT takes another.") from exc
+    return listener
+
+
+def _shown(host: str) -> str:
+    return "localhost" if host in ("0.0.0.0", "::") else host

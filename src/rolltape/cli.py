@@ -1,0 +1,204 @@
+"""The command line."""
+
+import asyncio
+import json
+import re
+import sys
+from collections.abc import Coroutine
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import typer
+
+from rolltape import __version__, app, demo, logs, settings
+from rolltape.capture import CaptureSettings, Offer, probe
+from rolltape.domain.address import Egress, check_url
+from rolltape.domain.errors import InputError, RolltapeError
+from rolltape.domain.recording import Verdict
+from rolltape.domain.stream import LONGEST_SESSION
+from rolltape.domain.units import Seconds
+from rolltape.ffmpeg.run import find
+from rolltape.once import Wanted, record_once
+
+OTHER_VERDICT = 3  # exit code: recorded, but not completely
+HEALTH_TIMEOUT = 5  # s
+
+commands = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+tokens = typer.Typer(no_args_is_help=True, help="API tokens.")
+commands.add_typer(tokens, name="token")
+
+DataDir = Annotated[Path | None, typer.Option(help="Folder of the database and all the rest.")]
+
+_SPAN = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+
+
+def main() -> None:
+    commands()
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
+@commands.callback()
+def _all(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Records internet radio on a timetable and delivers finished, tagged MP3 files."""
+
+
+@commands.command()
+def serve(
+    data_dir: DataDir = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+) -> None:
+    """Run the service."""
+    chosen = _settings(data_dir=data_dir, host=host, port=port)
+    logs.set_up(chosen.log_level)
+    _run(app.serve(chosen))
+
+
+@commands.command()
+def record(
+    url: Annotated[str, typer.Argument(help="Address of the stream.")],
+    length: Annotated[str, typer.Option("--for", help="How long: 20s, 45m, 2h, 1h30m.")],
+    out: Annotated[Path, typer.Option(help="Folder of the finished file.")] = Path(),
+    artist: str = "",
+    album: str = "",
+    album_artist: str = "",
+    title: Annotated[str, typer.Option(help="By default the date and the show.")] = "",
+    show: Annotated[str, typer.Option(help="Name of the show; by default the station's.")] = "",
+    cover: Annotated[Path | None, typer.Option(help="A JPEG, PNG or WebP.")] = None,
+    quality: Annotated[str, typer.Option(help="Where it is encoded: V0 to V9, or 128k.")] = "V2",
+    insecure: Annotated[bool, typer.Option(help="Do not verify the certificate of the station.")] = False,
+) -> None:
+    """Record now, without a service. The last line is the path of the finished MP3."""
+    logs.set_up("error")
+    chosen = _settings()
+
+    async def run() -> None:
+        wanted = Wanted(
+            url=check_url(url), length=_span(length), out=out, artist=artist, album=album, album_artist=album_artist,
+            title=title, show=show, cover=cover, quality=quality, verify_tls=not insecure, timezone=chosen.timezone,
+        )  # fmt: skip
+        found = await record_once(wanted, find(chosen.ffmpeg), tell=_progress)
+        account = found.made.account
+        _progress(f"{account.verdict}: {account.recorded:.1f} of {account.planned:.1f} s, {account.takes} takes")
+        print(found.file)
+        if account.verdict is not Verdict.COMPLETE:
+            raise typer.Exit(OTHER_VERDICT)
+
+    _run(run())
+
+
+@commands.command(name="probe")
+def probe_command(
+    url: Annotated[str, typer.Argument(help="Address of the stream.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Say what an address offers."""
+    logs.set_up("error")
+    chosen = _settings()
+
+    async def run() -> Offer:
+        capture = CaptureSettings(ffmpeg=find(chosen.ffmpeg), egress=Egress(unrestricted=True))
+        return await probe(check_url(url), capture)
+
+    offer = _run(run())
+    if as_json:
+        print(json.dumps(asdict(offer)))
+        return
+    for name, value in asdict(offer).items():
+        if value is not None:
+            print(f"{name.replace('_', ' ')}: {value}")
+
+
+@commands.command(name="demo")
+def demo_command(
+    out: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("demo"),
+) -> None:
+    """Show the main job with a built-in test station, offline."""
+    logs.set_up("warning")
+    _run(demo.run(out, ffmpeg=find(_settings().ffmpeg)))
+
+
+@commands.command()
+def health(
+    live: Annotated[bool, typer.Option("--live", help="Only whether the process answers.")] = False,
+    host: Annotated[str | None, typer.Option(help="Where the service is.")] = None,
+    port: Annotated[int | None, typer.Option(help="Its port.")] = None,
+) -> None:
+    """Exit with 0 when the service is ready."""
+    chosen = _settings(host=host, port=port)
+    address = "127.0.0.1" if chosen.host in ("0.0.0.0", "::") else chosen.host
+    path = "live" if live else "ready"
+    try:
+        with urlopen(f"http://{address}:{chosen.port}/health/{path}", timeout=HEALTH_TIMEOUT) as answer:
+            print(answer.read().decode())
+    except HTTPError as exc:
+        _give_up(exc.read().decode("utf-8", "replace"))
+    except OSError as exc:
+        _give_up(f"The service does not answer: {exc}")
+
+
+@tokens.command("create")
+def create_token(name: Annotated[str, typer.Argument(help="What it is for.")], data_dir: DataDir = None) -> None:
+    """Print a new API token. It is shown this once."""
+    logs.set_up("error")
+    chosen = _settings(data_dir=data_dir)
+
+    async def run() -> str:
+        async with app.opened(chosen) as services:
+            return await services.tokens.create(name)
+
+    print(_run(run()))
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    """Do `work`; what goes wrong and has a name becomes one line and exit code 1."""
+    try:
+        return asyncio.run(work)
+    except RolltapeError as exc:
+        _give_up(exc.message)
+    except OSError as exc:
+        _give_up(f"{exc.filename or 'The machine'}: {exc.strerror}")
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _settings(**given: object) -> settings.Settings:
+    try:
+        return settings.load(**given)
+    except InputError as exc:
+        _give_up(exc.message)
+
+
+def _give_up(message: str) -> NoReturn:
+    print(message, file=sys.stderr)
+    raise typer.Exit(1)
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _span(text: str) -> Seconds:
+    """A length like 20s, 45m or 1h30m, in seconds.
+
+    Raises:
+        InputError: it is none, or not between a second and a week.
+    """
+    found = _SPAN.fullmatch(text.strip().lower())
+    hours, minutes, seconds = (float(part or 0) for part in found.groups()) if found else (0.0, 0.0, 0.0)
+    length = hours * 3600 + minutes * 60 + seconds
+    if not 1 <= length <= LONGEST_SESSION:
+        raise InputError("for", f"{text}: a length is like 20s, 45m or 1h30m, from a second to a week.")
+    return Seconds(length)

@@ -1,0 +1,49 @@
+"""Room for so many at once, given out by rank."""
+
+import asyncio
+import contextlib
+import heapq
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+
+class Slots:
+    """Like a semaphore, but who waits is let in by rank (the lowest first), not by arrival."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._waiting: list[tuple[tuple[int, float], int, asyncio.Future[None]]] = []
+        self._arrival = itertools.count()
+
+    @contextlib.asynccontextmanager
+    async def hold(self, rank: tuple[int, float], *, on_wait: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+        """Room for the length of the block. `on_wait` is called when there is none at once."""
+        if self._free > 0 and not self._waiting:
+            self._free -= 1
+        else:
+            await self._wait(rank, on_wait)
+        try:
+            yield
+        finally:
+            self._free += 1
+            self._let_in()
+
+    async def _wait(self, rank: tuple[int, float], on_wait: Callable[[], Awaitable[None]]) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (rank, next(self._arrival), turn))
+        try:
+            await on_wait()
+            await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():  # let in and called off at the same moment
+                self._free += 1
+            turn.cancel()
+            self._let_in()
+            raise
+
+    def _let_in(self) -> None:
+        while self._free > 0 and self._waiting:
+            *_, turn = heapq.heappop(self._waiting)
+            if not turn.done():
+                self._free -= 1
+                turn.set_result(None)

@@ -1,0 +1,225 @@
+"""The second and third step: the takes of a session become one tagged MP3 under its final name.
+
+Order of safety: takes on disk → final under a temporary name → fsync → the name, size and hash in the database →
+rename → fsync of the folder → "recorded" in the database → only then are the takes removed. Killed anywhere in
+between, the next run finds either the takes or the finished file.
+"""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from rolltape import process, tag
+from rolltape.capture import Journal, read_journal
+from rolltape.domain import pattern
+from rolltape.domain.errors import ProcessingError
+from rolltape.domain.recording import Account, account
+from rolltape.domain.session import Plan, Session, SessionState
+from rolltape.domain.units import Seconds
+from rolltape.pipeline.workshop import Workshop
+from rolltape.services.sessions import Sessions
+from rolltape.services.transfers import Transfers
+
+ASSEMBLED = "recording.mp3"  # in the takes' folder: one MP3, not tagged yet
+
+
+class Finishing:
+    def __init__(self, sessions: Sessions, transfers: Transfers, workshop: Workshop) -> None:
+        self._sessions = sessions
+        self._transfers = transfers
+        self._workshop = workshop
+        self._in_use: set[PurePosixPath] = set()  # names that files are being made for in this process
+
+    async def run(self, session: Session) -> tuple[bool, datetime | None]:
+        plan = await self._sessions.plan(session)
+        folder = self._workshop.takes(session)
+        is_made = session.file is not None and await self._is_there(session)
+        if not is_made and not await self._make(session, plan, folder):
+            return False, None
+        return await self._hand_over(session, plan), None
+
+    async def _make(self, session: Session, plan: Plan, folder: Path) -> bool:
+        """From takes to the file under its final name, known to the database."""
+        name = self._reserve(plan)
+        try:
+            made = await make(plan, folder, name, self._workshop)
+            message = f"Made {name}: {made.duration:.1f} s, {made.written.size} bytes."
+            if not await self._sessions.advance(session, SessionState.PROCESSING, "made", message, **_entries(made)):
+                made.part.unlink(missing_ok=True)
+                return False
+            await asyncio.to_thread(publish, made.part, self._workshop.recordings / name)
+        finally:
+            self._in_use.discard(name)
+        return True
+
+    def _reserve(self, plan: Plan) -> PurePosixPath:
+        """A name that no file has, and that no other session is making one for."""
+        name = free_name(plan, self._workshop, taken=self._in_use.__contains__)
+        self._in_use.add(name)
+        return name
+
+    async def _is_there(self, session: Session) -> bool:
+        """Whether an earlier run has brought the file to its final name."""
+        assert session.file is not None
+        file = self._workshop.recordings / session.file
+        return await asyncio.to_thread(_has_hash, file, session.sha256)
+
+    async def _hand_over(self, session: Session, plan: Plan) -> bool:
+        assert session.file is not None
+        assert session.size is not None
+        transfers = await self._transfers.prepare(session, plan, session.size, session.file)
+        count = len(transfers)
+        message = "Finished." if count == 0 else f"Finished; goes to {count} destination{'s' if count > 1 else ''}."
+        return await self._sessions.advance(
+            session, SessionState.DELIVERING, "finished", message, transfers=transfers, attempts=0
+        )
+
+
+@dataclass(frozen=True)
+class Made:
+    """A finished recording that still has its temporary name, `part`."""
+
+    name: PurePosixPath
+    part: Path
+    written: tag.Written
+    duration: Seconds
+    tags: tag.Tags
+    account: Account
+
+
+async def make(plan: Plan, folder: Path, name: PurePosixPath, workshop: Workshop) -> Made:
+    """One tagged MP3 from the takes in `folder`, beside where it will be called `name`.
+
+    Raises:
+        ProcessingError: there is no audio, or the result is not sound.
+        FfmpegMissing: it cannot be encoded or verified.
+    """
+    journal = await asyncio.to_thread(read_journal, folder)
+    found = account(journal.takes, journal.window or plan.window)
+    if not found.cuts:
+        raise ProcessingError(f"There are no takes (any more) in {folder}.")
+    audio = folder / ASSEMBLED
+    quality = plan.stream.mp3_quality
+    assembled = await process.assemble(found.cuts, folder, audio, quality=quality, ffmpeg=workshop.capture.ffmpeg)
+    found = found.with_silence(assembled.silent_share)
+    tags = _tags(plan, journal, found)
+    part = workshop.recordings / tag.part_name(name)
+    written = await asyncio.to_thread(_write, audio, part, tags, workshop.cover(plan))
+    return Made(name, part, written, assembled.duration, tags, found)
+
+
+def free_name(plan: Plan, workshop: Workshop, *, taken: Callable[[PurePosixPath], bool] | None) -> PurePosixPath:
+    """The name that the plan's pattern makes, with a number behind it where it is taken."""
+    wanted = tag.file_path(plan.stream.filename_pattern, pattern_values(plan))
+    return tag.free_name(workshop.recordings, wanted, taken=taken)
+
+
+def publish(part: Path, final: Path) -> None:
+    """Give a finished file its name, which nothing has yet.
+
+    Raises:
+        ProcessingError: something has that name after all; the step is run again and finds another one.
+    """
+    try:
+        os.link(part, final)
+    except FileExistsError as exc:
+        part.unlink()
+        raise ProcessingError(f"{final} exists already.") from exc
+    except OSError:  # a file system without hard links
+        if final.exists():
+            part.unlink()
+            raise ProcessingError(f"{final} exists already.") from None
+        part.rename(final)
+    else:
+        part.unlink()
+    _sync_folder(final.parent)
+
+
+def _write(audio: Path, part: Path, tags: tag.Tags, cover: Path | None) -> tag.Written:
+    part.parent.mkdir(parents=True, exist_ok=True)
+    return tag.write(audio, part, tags, tag.cover_jpeg(cover.read_bytes()) if cover else None)
+
+
+def pattern_values(plan: Plan) -> Mapping[str, str]:
+    """What the names in a plan's patterns stand for."""
+    stream = plan.stream
+    return pattern.values(
+        start=plan.local_start, show=plan.show, stream=stream.name, artist=stream.artist, album=stream.album
+    )
+
+
+def _tags(plan: Plan, journal: Journal, found: Account) -> tag.Tags:
+    stream = plan.stream
+    assert found.verdict is not None
+    return tag.Tags(
+        title=pattern.render(stream.title_pattern, pattern_values(plan)),
+        artist=stream.artist or stream.name,
+        album=stream.album or plan.show,
+        album_artist=stream.album_artist or stream.artist or stream.name,
+        genre=stream.genre,
+        track=pattern.track_number(plan.local_start.date()),
+        recorded=plan.local_start,
+        station=journal.station or stream.name,
+        source_url=stream.url,
+        comment=_comment(plan, found),
+        coverage=found.coverage,
+        verdict=found.verdict,
+    )
+
+
+def _comment(plan: Plan, found: Account) -> str:
+    start = f"{plan.local_start:%Y-%m-%d %H:%M} {plan.timezone}"
+    return f"Recorded by Rolltape from {start}: {found.verdict}, {found.coverage:.1%} of the planned time."
+
+
+def _shown(tags: tag.Tags) -> dict[str, Any]:
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(tags).items()}
+
+
+def _entries(made: Made) -> dict[str, Any]:
+    """A finished recording and its account as the database keeps them."""
+    found = made.account
+    last = found.cuts[-1]
+    return {
+        "file": str(made.name),
+        "size": made.written.size,
+        "sha256": made.written.sha256,
+        "duration": made.duration,
+        "title": made.tags.title,
+        "tags": _shown(made.tags),
+        "verdict": found.verdict,
+        "coverage": found.coverage,
+        "recorded": found.recorded,
+        "gaps": [asdict(gap) for gap in found.gaps],
+        "take_count": found.takes,
+        "account": {
+            "verdicts": list(found.verdicts),
+            "planned": found.planned,
+            "recorded": found.recorded,
+            "late": found.late,
+            "short": found.short,
+            "silent_share": found.silent_share,
+            "ends": (last.take.begins + timedelta(seconds=last.skip + last.length)).isoformat(),
+        },
+    }
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _has_hash(file: Path, sha256: str | None) -> bool:
+    try:
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest() == sha256
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,104 @@
+"""Claim a session, run the step of its state, and say what comes next."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+import structlog
+
+from rolltape.domain.errors import RolltapeError
+from rolltape.domain.session import NOT_BEGUN, Session, SessionState
+from rolltape.pipeline.deliver import Delivering
+from rolltape.pipeline.finish import Finishing
+from rolltape.pipeline.record import Recording
+from rolltape.pipeline.workshop import Workshop
+from rolltape.services.clock import Clock
+from rolltape.services.sessions import Sessions
+from rolltape.services.transfers import Transfers
+
+MOST_ATTEMPTS = 5  # of a step that fails; after them somebody has to look
+FIRST_DELAY = timedelta(seconds=5)  # after the first failure; doubled by each further one
+
+log = structlog.get_logger(__name__)
+
+
+class Queue(StrEnum):
+    """What a step waits in line for."""
+
+    CAPTURE = "capture"
+    PROCESS = "process"
+    TRANSFER = "transfer"
+
+
+class Next(NamedTuple):
+    """What a session needs next; `at` None means at once."""
+
+    queue: Queue
+    at: datetime | None = None
+
+
+def queue_of(state: SessionState) -> Queue:
+    if state is SessionState.PROCESSING:
+        return Queue.PROCESS
+    if state is SessionState.DELIVERING:
+        return Queue.TRANSFER
+
+    return Queue.CAPTURE
+
+
+class Pipeline:
+    def __init__(self, sessions: Sessions, transfers: Transfers, workshop: Workshop, *, clock: Clock) -> None:
+        self._sessions = sessions
+        self._clock = clock
+        self._recording = Recording(sessions, workshop, clock=clock)
+        self._finishing = Finishing(sessions, transfers, workshop)
+        self._delivering = Delivering(sessions, transfers, workshop, clock=clock)
+
+    async def run(self, session_id: int) -> Next | None:
+        """Run the step of a session's state; None when there is nothing left to do (for this runner)."""
+        session = await self._sessions.claim(session_id)
+        if session is None:
+            return None
+        try:
+            goes_on, at = await self._step(session.state)(session)
+        except Exception as exc:
+            return await self._failed(session, exc)
+
+        return Next(queue_of(session.state), at) if goes_on and session.ended_at is None else None
+
+    async def attend(self) -> None:
+        """Enter the progress of what records, and do what was asked of it, until cancelled."""
+        await self._recording.attend()
+
+    def look(self) -> None:
+        """Something was asked of a session: look at once."""
+        self._recording.look()
+
+    def _step(self, state: SessionState) -> Callable[[Session], Awaitable[tuple[bool, datetime | None]]]:
+        """The step of a state. It returns whether the session is still ours, and when to go on."""
+        if state is SessionState.PROCESSING:
+            return self._finishing.run
+        if state is SessionState.DELIVERING:
+            return self._delivering.run
+
+        assert state in NOT_BEGUN or state is SessionState.RECORDING
+        return self._recording.run
+
+    async def _failed(self, session: Session, error: Exception) -> Next | None:
+        """Try the step again, a few times; then the session has failed. Its takes are kept."""
+        attempts = session.attempts + 1
+        message = str(error) if isinstance(error, RolltapeError | OSError) else f"An unexpected error: {error!r}"
+        code = error.code if isinstance(error, RolltapeError) else "unexpected"
+        permanent = isinstance(error, RolltapeError) and error.permanent
+        log.error(message, exc_info=error, action="step_failed", session_id=session.id, attempts=attempts)
+        if permanent or attempts >= MOST_ATTEMPTS:
+            await self._sessions.advance(
+                session, SessionState.FAILED, "failed", message, error_code=code, error_message=message
+            )
+            return None
+        delay = FIRST_DELAY * 2 ** (attempts - 1)
+        told = f"{message} Tried again in {delay.total_seconds():.0f} s."
+        if not await self._sessions.advance(session, session.state, "step_failed", told, attempts=attempts):
+            return None
+        return Next(queue_of(session.state), self._clock() + delay)

@@ -1,0 +1,307 @@
+"""Schedules: when streams are recorded. The planner turns their occurrences into sessions."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from rolltape.domain import calendar
+from rolltape.domain.calendar import Occurrence, Rule
+from rolltape.domain.errors import ConflictError, InputError, NotFoundError
+from rolltape.domain.schedule import Schedule, ScheduleFields
+from rolltape.domain.session import Event, Session, SessionState
+from rolltape.domain.stream import Stream
+from rolltape.domain.units import Seconds
+from rolltape.services.clock import Clock
+from rolltape.services.paging import Page, page
+from rolltape.services.sessions import MISSED, scheduled
+from rolltape.services.streams import find as find_stream
+from rolltape.store import Database
+
+HORIZON = timedelta(days=2)  # sessions are entered this far ahead
+REPLAN = timedelta(days=1)  # a schedule planned less far ahead than this is planned again
+LOOK_BACK = timedelta(days=366)  # after a longer absence, older occurrences are not entered as missed
+MOST_PREVIEWED = 100
+_INSERTED_AT_ONCE = 500  # rows; SQLite takes at most 32,766 values in a statement
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A rule in words, and when it happens next. `end` is `start` and the duration."""
+
+    sentence: str
+    occurrences: Sequence[tuple[Occurrence, datetime]]
+    zone: ZoneInfo
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is known of a schedule beside its own fields."""
+
+    next_start: datetime | None
+    sentence: str
+    last_session: Session | None
+
+
+class Schedules:
+    """`wake` is called when the plan has changed."""
+
+    def __init__(self, database: Database, *, clock: Clock, wake: Callable[[], None]) -> None:
+        self._database = database
+        self._clock = clock
+        self._wake = wake
+
+    async def page(self, *, after: str | None, limit: int) -> Page[Schedule]:
+        async with self._database.read() as db:
+            return await page(db, select(Schedule), [Schedule.id], after=after, limit=limit)
+
+    async def get(self, schedule_id: int) -> Schedule:
+        async with self._database.read() as db:
+            return await _find(db, schedule_id)
+
+    async def create(self, fields: ScheduleFields) -> Schedule:
+        now = self._clock()
+        rule = rule_of(fields)
+        values = fields.model_dump() | {"at": _moment(fields)}
+        async with self._database.write() as db:
+            stream = await find_stream_or_refuse(db, fields.stream_id)
+            schedule = Schedule(**values, created_at=now, planned_until=_plan_from(fields, rule, now))
+            db.add(schedule)
+            await db.flush()
+            await self._plan(db, schedule, stream, now)
+        self._wake()
+        return schedule
+
+    async def update(self, schedule_id: int, changes: dict[str, Any]) -> Schedule:
+        """Change the named fields; sessions that have begun keep what they began with."""
+        now = self._clock()
+        async with self._database.write() as db:
+            schedule = await _find(db, schedule_id)
+            before = ScheduleFields.model_validate(schedule)
+            kind = {"at": None} if changes.get("cron") else {"cron": None} if changes.get("at") else {}
+            fields = ScheduleFields.model_validate(before.model_dump() | kind | changes)
+            rule = rule_of(fields)
+            stream = await find_stream_or_refuse(db, fields.stream_id)
+            for name, value in (fields.model_dump() | {"at": _moment(fields)}).items():
+                setattr(schedule, name, value)
+            when = {"cron", "at", "timezone", "duration"} & changes.keys()
+            if when or (fields.enabled and not before.enabled):
+                schedule.planned_until = _plan_from(fields, rule, now) if when else now
+            await self._plan(db, schedule, stream, now)
+        self._wake()
+        return schedule
+
+    async def delete(self, schedule_id: int) -> None:
+        """Delete a schedule and its sessions to come. What has begun goes on, and what is over stays."""
+        async with self._database.write() as db:
+            schedule = await _find(db, schedule_id)
+            await db.execute(_not_begun(schedule_id))
+            await db.delete(schedule)
+        self._wake()
+
+    def preview(self, fields: ScheduleFields, *, count: int) -> Preview:
+        """What a schedule would mean.
+
+        Raises:
+            InputError: its cron expression, date or zone cannot be used.
+        """
+        rule = rule_of(fields)
+        coming = islice(calendar.occurrences(rule, self._clock()), min(count, MOST_PREVIEWED))
+        length = timedelta(seconds=fields.duration)
+        return Preview(
+            calendar.sentence(rule, Seconds(fields.duration)),
+            [(occurrence, occurrence.start + length) for occurrence in coming],
+            calendar.check_zone(fields.timezone),
+        )
+
+    async def skip(self, schedule_id: int, start: datetime) -> Session:
+        """Leave out the occurrence that begins at `start`.
+
+        Raises:
+            ConflictError: there is no such occurrence, or it has begun.
+        """
+        now = self._clock()
+        async with self._database.write() as db:
+            schedule = await _find(db, schedule_id)
+            stream = await find_stream(db, schedule.stream_id)
+            if start <= now or not _occurs(rule_of(ScheduleFields.model_validate(schedule)), start):
+                raise ConflictError("The schedule has no occurrence to come at this moment.")
+            query = select(Session).where(Session.schedule_id == schedule_id, Session.planned_start == start)
+            session = (await db.scalars(query)).one_or_none()
+            if session is None:
+                session = Session(**scheduled(schedule, stream, start), state=SessionState.SCHEDULED)
+                db.add(session)
+                await db.flush()
+            if session.state not in (SessionState.SCHEDULED, SessionState.SKIPPED):
+                raise ConflictError(f"The session of this occurrence is {session.state} already.")
+            if session.state is SessionState.SCHEDULED:
+                session.state = SessionState.SKIPPED
+                session.ended_at = now
+                session.epoch += 1  # a runner that got ready for it stops
+                db.add(Event(session_id=session.id, at=now, kind="skipped", message="Skipped on request."))
+        self._wake()
+        return session
+
+    async def outlooks(self, schedules: Iterable[Schedule]) -> dict[int, Outlook]:
+        """Next start, sentence and last result of each."""
+        now = self._clock()
+        ids = [schedule.id for schedule in schedules]
+        skipped: dict[int, set[datetime]] = {number: set() for number in ids}
+        newest = (
+            select(func.max(Session.planned_start))
+            .where(Session.schedule_id.in_(ids), Session.ended_at.is_not(None), Session.planned_start <= now)
+            .group_by(Session.schedule_id)
+        )
+        async with self._database.read() as db:
+            rows = select(Session.schedule_id, Session.planned_start).where(
+                Session.schedule_id.in_(ids), Session.state == SessionState.SKIPPED, Session.planned_start > now
+            )
+            for number, start in await db.execute(rows):
+                if number is not None:
+                    skipped[number].add(start)
+            last = {
+                session.schedule_id: session
+                for session in await db.scalars(
+                    select(Session).where(Session.schedule_id.in_(ids), Session.planned_start.in_(newest))
+                )
+                if session.ended_at is not None
+            }
+        return {
+            schedule.id: _outlook(schedule, skipped[schedule.id], last.get(schedule.id), now) for schedule in schedules
+        }
+
+    # What the planner does
+
+    async def plan(self, *, everything: bool = False) -> None:
+        """Enter the sessions to come, and the missed ones of the time the service was not running.
+
+        `everything`: also those planned far enough already, since the rules of a time zone may have changed.
+        """
+        now = self._clock()
+        async with self._database.read() as db:
+            query = select(Schedule.id).where(Schedule.enabled)
+            if not everything:
+                query = query.where(Schedule.planned_until < now + REPLAN)
+            ids = (await db.scalars(query)).all()
+        for schedule_id in ids:
+            async with self._database.write() as db:
+                schedule = await db.get(Schedule, schedule_id)
+                if schedule is None or not schedule.enabled:
+                    continue
+                await self._plan(db, schedule, await find_stream(db, schedule.stream_id), now)
+
+    async def _plan(self, db: AsyncSession, schedule: Schedule, stream: Stream, now: datetime) -> None:
+        """Make the sessions to come those of the schedule: what is missing is entered, what is wrong goes."""
+        if not schedule.enabled:
+            await db.execute(_not_begun(schedule.id))
+            return
+        rule = rule_of(ScheduleFields.model_validate(schedule))
+        until = now + HORIZON
+        begin = min(max(schedule.planned_until, now - LOOK_BACK), now)
+        starts = [occurrence.start for occurrence in calendar.occurrences(rule, begin, until=until)]
+        wanted = {start: scheduled(schedule, stream, start) for start in starts}
+        obsolete = _not_begun(schedule.id).where(Session.planned_start > now)
+        await db.execute(obsolete.where(Session.planned_start.not_in(wanted)) if wanted else obsolete)
+        known = {
+            session.planned_start: session
+            for session in await db.scalars(
+                select(Session).where(Session.schedule_id == schedule.id, Session.planned_start > begin)
+            )
+        }
+        for start, values in wanted.items():
+            session = known.get(start)
+            if session is not None and session.state is SessionState.SCHEDULED and start > now:
+                for name, value in values.items():
+                    setattr(session, name, value)
+        await self._enter(db, [values for start, values in wanted.items() if start not in known], now)
+        schedule.planned_until = until
+
+    async def _enter(self, db: AsyncSession, rows: list[dict[str, Any]], now: datetime) -> None:
+        dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
+        defaults = {"epoch": 0, "recorded": 0.0, "gaps": [], "take_count": 0, "attempts": 0}
+        for row in rows:
+            over = row["planned_end"] + timedelta(seconds=row["end_late"]) <= now
+            row |= defaults | {
+                "state": SessionState.MISSED if over else SessionState.SCHEDULED,
+                "ended_at": now if over else None,
+                "error_code": "service_down" if over else None,
+                "error_message": MISSED if over else None,
+            }
+        for first in range(0, len(rows), _INSERTED_AT_ONCE):
+            query = dialect.insert(Session).on_conflict_do_nothing().returning(Session.id, Session.state)
+            entered = await db.execute(query, rows[first : first + _INSERTED_AT_ONCE])
+            for number, state in entered.all():
+                if state is SessionState.MISSED:
+                    db.add(Event(session_id=number, at=now, kind="missed", message=MISSED))
+                    log.warning("a session was missed", action="session_missed", session_id=number)
+
+
+def rule_of(fields: ScheduleFields) -> Rule:
+    """When a schedule occurs.
+
+    Raises:
+        InputError: its cron expression, date or zone cannot be used.
+    """
+    if (fields.cron is None) == (fields.at is None):
+        raise InputError("cron", "A schedule has either a cron expression or a date.")
+    if fields.cron is not None:
+        return calendar.cron_rule(fields.cron, fields.timezone)
+    assert fields.at is not None
+    return calendar.date_rule(fields.at, fields.timezone)
+
+
+async def find_stream_or_refuse(db: AsyncSession, stream_id: int) -> Stream:
+    stream = await db.get(Stream, stream_id)
+    if stream is None:
+        raise InputError("stream_id", f"There is no stream {stream_id}.")
+    return stream
+
+
+def _moment(fields: ScheduleFields) -> datetime | None:
+    """The one date of a schedule as a moment."""
+    if fields.at is None:
+        return None
+    rule = calendar.date_rule(fields.at, fields.timezone)
+    return next(calendar.occurrences(rule, datetime.min.replace(tzinfo=ZoneInfo("UTC")))).start
+
+
+def _plan_from(fields: ScheduleFields, rule: Rule, now: datetime) -> datetime:
+    """From when on occurrences count: now, or the one date as long as something of it is left."""
+    moment = _moment(fields)
+    if moment is None:
+        return now
+    if moment + timedelta(seconds=fields.duration) <= now:
+        raise InputError("at", "This date has passed.")
+    return min(now, moment - timedelta(seconds=1))
+
+
+def _occurs(rule: Rule, start: datetime) -> bool:
+    found = next(calendar.occurrences(rule, start - timedelta(seconds=1), until=start), None)
+    return found is not None and found.start == start
+
+
+def _not_begun(schedule_id: int) -> Any:
+    return delete(Session).where(Session.schedule_id == schedule_id, Session.state == SessionState.SCHEDULED)
+
+
+def _outlook(schedule: Schedule, skipped: set[datetime], last: Session | None, now: datetime) -> Outlook:
+    rule = rule_of(ScheduleFields.model_validate(schedule))
+    sentence = calendar.sentence(rule, Seconds(schedule.duration))
+    coming = (found.start for found in calendar.occurrences(rule, now) if found.start not in skipped)
+    return Outlook(next(coming, None) if schedule.enabled else None, sentence, last)
+
+
+async def _find(db: AsyncSession, schedule_id: int) -> Schedule:
+    schedule = await db.get(Schedule, schedule_id)
+    if schedule is None:
+        raise NotFoundError(f"There is no schedule {schedule_id}.")
+    return schedule

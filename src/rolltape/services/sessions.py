@@ -1,0 +1,419 @@
+"""Sessions: what is recorded, was recorded or will be. The one place that writes their rows.
+
+Who runs a session claims it first, which raises its epoch. Everything the runner writes afterwards is bound to that
+epoch: the last to claim a session owns it, and an older runner's writes do nothing.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from rolltape.domain.errors import ConflictError, NotFoundError
+from rolltape.domain.recording import Verdict
+from rolltape.domain.schedule import Schedule
+from rolltape.domain.session import NOT_BEGUN, OVER, Event, Plan, Session, SessionState, Wish
+from rolltape.domain.stream import Stream, StreamFields
+from rolltape.domain.take import Take, TakeFacts
+from rolltape.domain.transfer import UNDER_WAY, Transfer, TransferState
+from rolltape.domain.units import Seconds
+from rolltape.services.clock import Clock
+from rolltape.services.paging import Page, page
+from rolltape.services.streams import find as find_stream
+from rolltape.store import Database
+
+LEAD = timedelta(seconds=30)  # a session is handed to the engine this long before its window opens
+MISSED = "The service was not running when it was due, and its time has passed."
+NO_ROOM = "Other sessions took all the room until its time had passed."
+
+_STOPPABLE = frozenset({SessionState.WAITING, SessionState.RECORDING})
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which sessions a list shows. `since` and `until` are about the planned start."""
+
+    state: SessionState | None = None
+    verdict: Verdict | None = None
+    stream_id: int | None = None
+    schedule_id: int | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        equal = {
+            Session.state: self.state,
+            Session.verdict: self.verdict,
+            Session.stream_id: self.stream_id,
+            Session.schedule_id: self.schedule_id,
+        }
+        found = [column == value for column, value in equal.items() if value is not None]
+        if self.since is not None:
+            found.append(Session.planned_start >= self.since)
+        if self.until is not None:
+            found.append(Session.planned_start < self.until)
+        return found
+
+
+@dataclass(frozen=True)
+class Due:
+    """A session that somebody should be running: where it stands, and when to go on with it."""
+
+    session_id: int
+    state: SessionState
+    at: datetime | None
+    rank: tuple[int, float]  # the lowest goes first where room is short
+
+
+@dataclass(frozen=True)
+class Beat:
+    """What a runner tells about a session that records."""
+
+    session_id: int
+    epoch: int
+    values: Mapping[str, Any]
+
+
+class Sessions:
+    """`wake` is called when something has become due or wants attention at once."""
+
+    def __init__(
+        self, database: Database, *, recordings: Path, timezone: str, clock: Clock, wake: Callable[[], None]
+    ) -> None:
+        self._database = database
+        self._recordings = recordings
+        self._clock = clock
+        self._timezone = timezone
+        self._wake = wake
+
+    # What people ask
+
+    async def page(self, filters: Filters, *, after: str | None, limit: int) -> Page[Session]:
+        query = select(Session).where(*filters.conditions())
+        async with self._database.read() as db:
+            return await page(db, query, [Session.planned_start, Session.id], after=after, limit=limit)
+
+    async def get(self, session_id: int) -> Session:
+        async with self._database.read() as db:
+            return await _find(db, session_id)
+
+    async def transfers(self, session_ids: Iterable[int]) -> dict[int, list[Transfer]]:
+        """The transfers of each of these sessions."""
+        found: dict[int, list[Transfer]] = {session_id: [] for session_id in session_ids}
+        async with self._database.read() as db:
+            for transfer in await db.scalars(
+                select(Transfer).where(Transfer.session_id.in_(found)).order_by(Transfer.id)
+            ):
+                found[transfer.session_id].append(transfer)
+        return found
+
+    async def events(self, session_id: int) -> Sequence[Event]:
+        """The story of a session, oldest first."""
+        async with self._database.read() as db:
+            await _find(db, session_id)
+            return (await db.scalars(select(Event).where(Event.session_id == session_id).order_by(Event.id))).all()
+
+    async def audio(self, session_id: int) -> Path:
+        """The file of a session's recording, while it is kept."""
+        session = await self.get(session_id)
+        if session.file is None or session.state in (SessionState.RECORDING, SessionState.PROCESSING):
+            raise NotFoundError("This session has no recording (yet).")
+        file = self._recordings / session.file
+        if not file.is_file():
+            raise NotFoundError(f"{session.file} is no longer here.")
+        return file
+
+    async def running(self) -> Sequence[Session]:
+        """What records now."""
+        async with self._database.read() as db:
+            query = select(Session).where(Session.state == SessionState.RECORDING).order_by(Session.planned_start)
+            return (await db.scalars(query)).all()
+
+    async def upcoming(self, limit: int) -> Sequence[Session]:
+        """What comes next."""
+        query = select(Session).where(Session.state.in_(NOT_BEGUN)).order_by(Session.planned_start).limit(limit)
+        async with self._database.read() as db:
+            return (await db.scalars(query)).all()
+
+    # What people change
+
+    async def record_now(self, stream_id: int, duration: Seconds, name: str = "") -> Session:
+        """A session that is due at once."""
+        now = self._clock()
+        async with self._database.write() as db:
+            stream = await find_stream(db, stream_id)
+            session = Session(
+                stream_id=stream_id,
+                name=name or stream.name,
+                state=SessionState.SCHEDULED,
+                planned_start=now,
+                planned_end=now + timedelta(seconds=duration),
+                timezone=self._timezone,
+            )
+            db.add(session)
+            await db.flush()
+            db.add(_event(session.id, now, "created", "Record now."))
+        self._wake()
+        return session
+
+    async def stop(self, session_id: int) -> Session:
+        """End a recording now; what it has is kept and finished."""
+        return await self._ask(session_id, Wish.STOP)
+
+    async def cancel(self, session_id: int) -> Session:
+        """Give a session up; what it recorded is discarded."""
+        return await self._ask(session_id, Wish.CANCEL)
+
+    async def retry(self, session_id: int) -> Session:
+        """Try the failed step of a session again.
+
+        Raises:
+            ConflictError: it has not failed, or nothing is left to try again.
+        """
+        now = self._clock()
+        async with self._database.write() as db:
+            session = await _find(db, session_id)
+            if session.state is not SessionState.FAILED or session.take_count == 0:
+                raise ConflictError("Only a session that failed after it had recorded something can be tried again.")
+            has_recording = session.sha256 is not None and session.duration is not None
+            session.state = SessionState.DELIVERING if has_recording else SessionState.PROCESSING
+            session.error_code = session.error_message = None
+            session.attempts = 0
+            for transfer in await db.scalars(
+                select(Transfer).where(Transfer.session_id == session_id, Transfer.state == TransferState.REFUSED)
+            ):
+                transfer.state = TransferState.QUEUED
+                transfer.next_attempt_at = now
+            db.add(_event(session_id, now, "retry", "Tried again on request."))
+        self._wake()
+        return session
+
+    async def _ask(self, session_id: int, wish: Wish) -> Session:
+        now = self._clock()
+        async with self._database.write() as db:
+            session = await _find(db, session_id)
+            if session.state in OVER:
+                raise ConflictError(f"The session is {session.state} already.")
+            if session.state is SessionState.SCHEDULED and session.planned_start > now:
+                if wish is Wish.STOP:
+                    raise ConflictError("The session has not begun; it can be cancelled.")
+                _end(session, SessionState.CANCELLED, now)
+                session.epoch += 1  # a runner that got ready for it stops
+            elif wish is Wish.STOP and session.state not in _STOPPABLE | {SessionState.SCHEDULED}:
+                raise ConflictError(f"The session is {session.state}: there is no recording to stop.")
+            else:
+                session.wish = wish
+            verb = "Stopped" if wish is Wish.STOP else "Cancelled"
+            db.add(_event(session_id, now, f"{wish}_requested", f"{verb} on request."))
+        self._wake()
+        return session
+
+    # What the runners do
+
+    async def due(self) -> list[Due]:
+        """Everything that is not over and whose time has come, or comes within the lead."""
+        now = self._clock()
+        soon = now + LEAD + timedelta(hours=12)  # no early start is longer
+        columns = (Session.id, Session.state, Session.planned_start, Session.start_early, Session.priority)
+        query = select(*columns).where(
+            Session.state.in_(set(SessionState) - OVER),
+            (Session.state != SessionState.SCHEDULED) | (Session.planned_start <= soon),
+        )
+        next_attempts = (
+            select(Transfer.session_id, func.min(Transfer.next_attempt_at))
+            .where(Transfer.state.in_(UNDER_WAY))
+            .group_by(Transfer.session_id)
+        )
+        async with self._database.read() as db:
+            rows = (await db.execute(query)).all()
+            attempts = dict((await db.execute(next_attempts)).tuples().all())
+        found = []
+        for session_id, state, start, early, priority in rows:
+            opens = start - timedelta(seconds=early)
+            if state is SessionState.SCHEDULED and opens - LEAD > now:
+                continue
+            at = attempts.get(session_id) if state is SessionState.DELIVERING else None
+            found.append(Due(session_id, state, opens if state in NOT_BEGUN else at, (-priority, start.timestamp())))
+        return found
+
+    async def opening(self, until: datetime) -> list[tuple[int, datetime]]:
+        """Scheduled sessions whose window opens up to `until`, with that moment."""
+        query = select(Session.id, Session.planned_start, Session.start_early).where(
+            Session.state == SessionState.SCHEDULED, Session.planned_start <= until + timedelta(hours=12)
+        )
+        async with self._database.read() as db:
+            rows = (await db.execute(query)).all()
+        opening = ((number, start - timedelta(seconds=early)) for number, start, early in rows)
+        return [(number, opens) for number, opens in opening if opens <= until]
+
+    async def claim(self, session_id: int) -> Session | None:
+        """Become the owner of a session; None if it is over or gone."""
+        query = (
+            update(Session)
+            .where(Session.id == session_id, Session.state.not_in(OVER))
+            .values(epoch=Session.epoch + 1)
+            .returning(Session)
+        )
+        async with self._database.write() as db:
+            return (await db.scalars(query)).one_or_none()
+
+    async def plan(self, session: Session) -> Plan:
+        """What the session shall do: the first call takes the picture of stream and schedule, all later ones get it."""
+        if session.plan is not None:
+            return Plan.model_validate(session.plan)
+        async with self._database.write() as db:
+            stream = await db.get(Stream, session.stream_id) if session.stream_id is not None else None
+            if stream is None:
+                raise NotFoundError("Its stream was deleted before it began.")
+            plan = Plan(
+                session_id=session.id,
+                show=session.name,
+                stream=StreamFields.model_validate(stream),
+                start=session.planned_start,
+                end=session.planned_end,
+                start_early=session.start_early,
+                end_late=session.end_late,
+                timezone=session.timezone,
+                begins_with_audio=session.schedule_id is None,
+                artwork=stream.artwork,
+            )
+            values = {"plan": plan.model_dump(mode="json")}
+            await db.execute(update(Session).where(*_owned(session)).values(values))
+        session.plan = values["plan"]
+        return plan
+
+    async def advance(
+        self,
+        session: Session,
+        state: SessionState,
+        kind: str,
+        message: str,
+        *,
+        takes: Sequence[TakeFacts] = (),
+        transfers: Sequence[Transfer] = (),
+        **values: Any,
+    ) -> bool:
+        """Move a session on, with an event that says so. False, and nothing happens, when it has another owner."""
+        now = self._clock()
+        if state in OVER:
+            values = {"ended_at": now, "live": None, "wish": None} | values
+        async with self._database.write() as db:
+            query = update(Session).where(*_owned(session)).values(state=state, **values).returning(Session.id)
+            if (await db.scalars(query)).one_or_none() is None:
+                return False
+            await self._enter_takes(db, session.id, takes)
+            db.add_all(transfers)
+            db.add(_event(session.id, now, kind, message))
+        session.state = state
+        for name, value in values.items():
+            setattr(session, name, value)
+        return True
+
+    async def beat(self, beats: Sequence[Beat], events: Sequence[Event]) -> dict[int, tuple[int, Wish | None]]:
+        """Enter progress and events of many sessions at once; returns the present epoch and wish of each in `beats`."""
+        ids = [beat.session_id for beat in beats]
+        async with self._database.write() as db:
+            for beat in beats:
+                await db.execute(
+                    update(Session)
+                    .where(Session.id == beat.session_id, Session.epoch == beat.epoch)
+                    .values(**beat.values)
+                )
+            if events:
+                known = set(await db.scalars(select(Session.id).where(Session.id.in_({e.session_id for e in events}))))
+                rows = [event for event in events if event.session_id in known]
+                if rows:
+                    await db.execute(insert(Event), [_event_values(event) for event in rows])
+            columns = select(Session.id, Session.epoch, Session.wish).where(Session.id.in_(ids))
+            return {number: (epoch, wish) for number, epoch, wish in await db.execute(columns)}
+
+    async def tell(self, session_id: int, kind: str, message: str) -> None:
+        """Add a line to a session's story."""
+        async with self._database.write() as db:
+            db.add(_event(session_id, self._clock(), kind, message))
+
+    async def waits(self, session_id: int) -> None:
+        """There is no room for a session that is due."""
+        now = self._clock()
+        query = (
+            update(Session)
+            .where(Session.id == session_id, Session.state == SessionState.SCHEDULED)
+            .values(state=SessionState.WAITING)
+            .returning(Session.id)
+        )
+        async with self._database.write() as db:
+            if (await db.scalars(query)).one_or_none() is not None:
+                db.add(_event(session_id, now, "waiting", "Waits for room: as many sessions record as may at once."))
+
+    async def expire_waiting(self) -> None:
+        """Enter as missed what waited for room until its window was over."""
+        now = self._clock()
+        async with self._database.write() as db:
+            query = select(Session).where(Session.state == SessionState.WAITING, Session.planned_end <= now)
+            for session in await db.scalars(query):
+                if session.planned_end + timedelta(seconds=session.end_late) <= now:
+                    _end(session, SessionState.MISSED, now)
+                    session.epoch += 1
+                    session.error_code, session.error_message = "no_room", NO_ROOM
+                    db.add(_event(session.id, now, "missed", NO_ROOM))
+
+    async def _enter_takes(self, db: AsyncSession, session_id: int, takes: Sequence[TakeFacts]) -> None:
+        known = set(await db.scalars(select(Take.number).where(Take.session_id == session_id)))
+        db.add_all(
+            Take(
+                session_id=session_id,
+                number=take.number,
+                codec=take.format.codec,
+                sample_rate=take.format.sample_rate,
+                channels=take.format.channels,
+                bit_rate=take.format.bit_rate,
+                begins=take.begins,
+                duration=take.duration,
+                ended_by=take.ended_by,
+            )
+            for take in takes
+            if take.number not in known
+        )
+
+
+def scheduled(schedule: Schedule, stream: Stream, start: datetime) -> dict[str, Any]:
+    """What the planner enters for one occurrence of a schedule."""
+    return {
+        "stream_id": schedule.stream_id,
+        "schedule_id": schedule.id,
+        "name": schedule.name or stream.name,
+        "planned_start": start,
+        "planned_end": start + timedelta(seconds=schedule.duration),
+        "start_early": stream.start_early if schedule.start_early is None else schedule.start_early,
+        "end_late": stream.end_late if schedule.end_late is None else schedule.end_late,
+        "timezone": schedule.timezone,
+        "priority": schedule.priority,
+    }
+
+
+async def _find(db: AsyncSession, session_id: int) -> Session:
+    session = await db.get(Session, session_id)
+    if session is None:
+        raise NotFoundError(f"There is no session {session_id}.")
+    return session
+
+
+def _owned(session: Session) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return (Session.id == session.id, Session.epoch == session.epoch)
+
+
+def _end(session: Session, state: SessionState, now: datetime) -> None:
+    session.state = state
+    session.ended_at = now
+
+
+def _event(session_id: int, at: datetime, kind: str, message: str) -> Event:
+    return Event(session_id=session_id, at=at, kind=kind, message=message)
+
+
+def _event_values(event: Event) -> dict[str, Any]:
+    return {"session_id": event.session_id, "at": event.at, "kind": event.kind, "message": event.message}

@@ -1,0 +1,131 @@
+"""The database: SQLite by default, PostgreSQL by choice; one way to read and one to write.
+
+Every writer begins with BEGIN IMMEDIATE on SQLite: a transaction that reads first and writes later fails at once
+with "database is locked" when another one wrote in between, and no timeout helps.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import event, make_url
+from sqlalchemy.engine import URL, Connection, create_engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+from rolltape.domain.errors import InputError, RolltapeError
+
+APPLICATION_ID = 0x524F4C4C  # "ROLL", in the header of our SQLite files
+BUSY_TIMEOUT = 10_000  # ms that a statement waits for another program's lock
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
+_SYNC_DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
+
+
+class DatabaseError(RolltapeError):
+    """The database cannot be used as it is."""
+
+    code = "database"
+    permanent = True
+
+
+class Database:
+    """Transactions on the database at `url`. `db` is what a transaction is called by its users."""
+
+    def __init__(self, url: str) -> None:
+        address = _with_driver(url, _ASYNC_DRIVERS)
+        self._is_sqlite = address.get_backend_name() == "sqlite"
+        self._engine = create_async_engine(address, pool_pre_ping=not self._is_sqlite)
+        if self._is_sqlite:
+            event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
+        self._writers = self._engine.execution_options(immediate=True)
+        # One writer at a time in this process: waiting in line is cheaper and fairer than polling a lock.
+        self._turn = asyncio.Lock()
+
+    @contextlib.asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """A transaction that sees one state of the database and changes nothing."""
+        async with AsyncSession(self._engine, expire_on_commit=False) as db:
+            yield db
+
+    @contextlib.asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """A transaction that is committed at the end of the block, or rolled back when the block raises."""
+        turn = self._turn if self._is_sqlite else contextlib.nullcontext()
+        async with turn, AsyncSession(self._writers, expire_on_commit=False) as db, db.begin():
+            yield db
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+async def migrate(url: str) -> None:
+    """Bring the database at `url` to the present schema, creating it where there is none.
+
+    Raises:
+        DatabaseError: it is not ours, newer than this program, or cannot be opened.
+    """
+    await asyncio.to_thread(_migrate, url)
+
+
+def _migrate(url: str) -> None:
+    address = _with_driver(url, _SYNC_DRIVERS)
+    engine = create_engine(address)
+    if address.get_backend_name() == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    try:
+        with engine.execution_options(immediate=True).begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except SQLAlchemyError as exc:
+        shown = address.render_as_string(hide_password=True)
+        raise DatabaseError(f"{shown}: the database cannot be used: {exc.__cause__ or exc}") from exc
+    except CommandError as exc:
+        raise DatabaseError(f"the database was made by a newer Rolltape than this one: {exc}") from exc
+    finally:
+        engine.dispose()
+
+
+def _with_driver(url: str, drivers: dict[str, str]) -> URL:
+    try:
+        address = make_url(url)
+        return address.set(drivername=drivers[address.get_backend_name()])
+    except (SQLAlchemyError, KeyError) as exc:
+        message = "a database is named like sqlite:////folder/rolltape.db or postgresql://user@host/name"
+        raise InputError("database_url", message) from exc
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver begins nothing by itself; _begin_sqlite does
+    cursor = connection.cursor()
+    try:
+        cursor.execute("PRAGMA application_id")
+        (application_id,) = cursor.fetchone()
+        cursor.execute("SELECT count(*) FROM sqlite_master")
+        (tables,) = cursor.fetchone()
+        if application_id != APPLICATION_ID and tables:
+            raise DatabaseError("the database file belongs to another program")
+        if application_id != APPLICATION_ID:
+            cursor.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        for pragma in (
+            "journal_mode = WAL", "synchronous = FULL", f"busy_timeout = {BUSY_TIMEOUT}", "foreign_keys = ON",
+            "trusted_schema = OFF",
+        ):  # fmt: skip
+            cursor.execute(f"PRAGMA {pragma}")
+    finally:
+        cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    immediate = connection.get_execution_options().get("immediate")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

@@ -1,0 +1,15 @@
+"""Runs the migrations on the connection that `database.migrate` hands over, in one transaction."""
+
+from alembic import context
+
+from rolltape.domain import destination, schedule, session, stream, take, transfer, user  # noqa: F401 (the tables)
+from rolltape.domain.base import Base
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    render_as_batch=True,
+    compare_type=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,61 @@
+"""The table of API routes. Every one needs a token: the guard stands in front of all of them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter
+
+from rolltape.web import destinations, schedules, sessions, streams, system, transfers
+from rolltape.web.errors import RESPONSES
+
+OK, CREATED, NOTHING = 200, 201, 204
+
+ROUTES: tuple[tuple[str, str, Callable[..., Any], int], ...] = (
+    ("GET", "/streams", streams.listing, OK),
+    ("POST", "/streams", streams.create, CREATED),
+    ("POST", "/streams/probe", streams.probe, OK),
+    ("GET", "/streams/{stream_id}", streams.read, OK),
+    ("PATCH", "/streams/{stream_id}", streams.change, OK),
+    ("DELETE", "/streams/{stream_id}", streams.delete, NOTHING),
+    ("POST", "/streams/{stream_id}/probe", streams.probe_known, OK),
+    ("PUT", "/streams/{stream_id}/artwork", streams.put_artwork, NOTHING),
+    ("GET", "/streams/{stream_id}/artwork", streams.read_artwork, OK),
+    ("DELETE", "/streams/{stream_id}/artwork", streams.delete_artwork, NOTHING),
+    ("GET", "/schedules", schedules.listing, OK),
+    ("POST", "/schedules", schedules.create, CREATED),
+    ("POST", "/schedules/preview", schedules.preview, OK),
+    ("GET", "/schedules/{schedule_id}", schedules.read, OK),
+    ("PATCH", "/schedules/{schedule_id}", schedules.change, OK),
+    ("DELETE", "/schedules/{schedule_id}", schedules.delete, NOTHING),
+    ("POST", "/schedules/{schedule_id}/skip", schedules.skip, OK),
+    ("GET", "/sessions", sessions.listing, OK),
+    ("POST", "/sessions", sessions.record_now, CREATED),
+    ("GET", "/sessions/{session_id}", sessions.read, OK),
+    ("POST", "/sessions/{session_id}/stop", sessions.stop, OK),
+    ("POST", "/sessions/{session_id}/cancel", sessions.cancel, OK),
+    ("POST", "/sessions/{session_id}/retry", sessions.retry, OK),
+    ("GET", "/sessions/{session_id}/audio", sessions.audio, OK),
+    ("GET", "/sessions/{session_id}/events", sessions.events, OK),
+    ("GET", "/destinations", destinations.listing, OK),
+    ("POST", "/destinations", destinations.create, CREATED),
+    ("GET", "/destinations/{destination_id}", destinations.read, OK),
+    ("PATCH", "/destinations/{destination_id}", destinations.change, OK),
+    ("DELETE", "/destinations/{destination_id}", destinations.delete, NOTHING),
+    ("POST", "/destinations/{destination_id}/test", destinations.test, OK),
+    ("POST", "/destinations/{destination_id}/host-key", destinations.accept_key, OK),
+    ("GET", "/transfers", transfers.listing, OK),
+    ("POST", "/transfers/{transfer_id}/retry", transfers.retry, OK),
+    ("POST", "/transfers/{transfer_id}/cancel", transfers.cancel, OK),
+    ("GET", "/system", system.read, OK),
+)
+
+
+def router() -> APIRouter:
+    api = APIRouter(prefix="/api", responses=RESPONSES)
+    for method, path, handler, status in ROUTES:
+        noun = path.split("/")[1]
+        name = f"{noun}_{handler.__name__}"
+        api.add_api_route(
+            path, handler, methods=[method], status_code=status, name=name, operation_id=name, tags=[noun]
+        )
+    return api

@@ -1,0 +1,42 @@
+"""What handlers take from a request: the services, pages of lists, partial changes."""
+
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi import Depends, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from rolltape.services import Services
+from rolltape.services.paging import LONGEST_PAGE
+
+Item = TypeVar("Item")
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+With = Annotated[Services, Depends(_services)]
+Id = Annotated[int, Path(ge=1, lt=2**31)]
+Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="how many at most")]
+After = Annotated[str | None, Query(max_length=200, description="`next` of the page before")]
+
+
+class Listing(BaseModel, Generic[Item]):
+    """One page, newest first. `next` is given as `after` to get the page behind it; null on the last."""
+
+    items: list[Item]
+    next: str | None
+
+
+def partial(model: type[BaseModel], name: str) -> type[BaseModel]:
+    """A model of which every field may be left out. What is given is checked with the rest of the row."""
+    fields: dict[str, Any] = {
+        field: (Annotated[info.annotation, *info.metadata, Field()], None) for field, info in model.model_fields.items()
+    }
+    return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def given(changes: BaseModel) -> dict[str, Any]:
+    """The fields that a request named."""
+    return changes.model_dump(exclude_unset=True)

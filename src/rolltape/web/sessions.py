@@ -1,0 +1,189 @@
+"""Sessions in the API."""
+
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Annotated, Any
+
+from fastapi import Query
+from fastapi.responses import FileResponse
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from rolltape.domain.recording import Verdict
+from rolltape.domain.session import Session, SessionState
+from rolltape.domain.stream import LONGEST_SESSION, RowId, Text
+from rolltape.domain.transfer import Transfer
+from rolltape.domain.units import Seconds
+from rolltape.services import Services
+from rolltape.services.sessions import Filters
+from rolltape.web.params import After, Id, Limit, Listing, With
+from rolltape.web.transfers import TransferAnswer, transfer_answer
+
+
+class RecordNow(BaseModel):
+    """`duration` is in seconds. `name` is the show's, by default the stream's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    stream_id: RowId
+    duration: Annotated[float, Field(ge=1, le=LONGEST_SESSION, allow_inf_nan=False)]
+    name: Text = ""
+
+
+class Failure(BaseModel):
+    code: str
+    message: str
+
+
+class GapAnswer(BaseModel):
+    """Missing audio; `start` is counted from the start of the recording window, both in seconds."""
+
+    start: float
+    length: float
+    cause: str
+
+
+class RecordingAnswer(BaseModel):
+    file: str
+    size: int
+    duration: float
+    sha256: str
+    tags: dict[str, Any]
+
+
+class LiveAnswer(BaseModel):
+    """What a session that records tells meanwhile."""
+
+    bit_rate: int | None
+    title: str | None
+    gaps: int
+    connected: bool
+
+
+class SessionAnswer(BaseModel):
+    id: int
+    stream_id: int | None
+    schedule_id: int | None
+    name: str
+    state: SessionState
+    verdict: Verdict | None
+    planned_start: datetime
+    planned_end: datetime
+    timezone: str
+    started_at: datetime | None
+    ended_at: datetime | None
+    recorded: float
+    coverage: float | None
+    gaps: list[GapAnswer]
+    account: dict[str, Any] | None
+    takes: int
+    live: LiveAnswer | None
+    title: str | None
+    error: Failure | None
+    recording: RecordingAnswer | None
+    transfers: list[TransferAnswer]
+
+
+class EventAnswer(BaseModel):
+    at: datetime
+    kind: str
+    message: str
+
+
+class Events(BaseModel):
+    items: list[EventAnswer]
+
+
+async def listing(
+    services: With,
+    limit: Limit = 50,
+    after: After = None,
+    state: SessionState | None = None,
+    verdict: Verdict | None = None,
+    stream_id: Annotated[int | None, Query(ge=1, lt=2**31)] = None,
+    schedule_id: Annotated[int | None, Query(ge=1, lt=2**31)] = None,
+    since: AwareDatetime | None = None,
+    until: AwareDatetime | None = None,
+) -> Listing[SessionAnswer]:
+    filters = Filters(state, verdict, stream_id, schedule_id, since, until)
+    found = await services.sessions.page(filters, after=after, limit=limit)
+    transfers = await services.sessions.transfers(session.id for session in found.items)
+    return Listing(items=[_answer(session, transfers[session.id]) for session in found.items], next=found.next)
+
+
+async def record_now(services: With, wanted: RecordNow) -> SessionAnswer:
+    session = await services.sessions.record_now(wanted.stream_id, Seconds(wanted.duration), wanted.name)
+    return await session_answer(services, session)
+
+
+async def read(services: With, session_id: Id) -> SessionAnswer:
+    return await session_answer(services, await services.sessions.get(session_id))
+
+
+async def stop(services: With, session_id: Id) -> SessionAnswer:
+    return await session_answer(services, await services.sessions.stop(session_id))
+
+
+async def cancel(services: With, session_id: Id) -> SessionAnswer:
+    return await session_answer(services, await services.sessions.cancel(session_id))
+
+
+async def retry(services: With, session_id: Id) -> SessionAnswer:
+    return await session_answer(services, await services.sessions.retry(session_id))
+
+
+async def events(services: With, session_id: Id) -> Events:
+    found = await services.sessions.events(session_id)
+    return Events(items=[EventAnswer(at=event.at, kind=event.kind, message=event.message) for event in found])
+
+
+async def audio(services: With, session_id: Id) -> FileResponse:
+    file = await services.sessions.audio(session_id)
+    return FileResponse(file, media_type="audio/mpeg", filename=PurePosixPath(file).name)
+
+
+async def session_answer(services: Services, session: Session) -> SessionAnswer:
+    return _answer(session, (await services.sessions.transfers([session.id]))[session.id])
+
+
+def _answer(session: Session, transfers: list[Transfer]) -> SessionAnswer:
+    return SessionAnswer(
+        id=session.id,
+        stream_id=session.stream_id,
+        schedule_id=session.schedule_id,
+        name=session.name,
+        state=session.state,
+        verdict=session.verdict,
+        planned_start=session.planned_start,
+        planned_end=session.planned_end,
+        timezone=session.timezone,
+        started_at=session.started_at,
+        ended_at=session.ended_at,
+        recorded=session.recorded or 0.0,
+        coverage=session.coverage,
+        gaps=[GapAnswer(**gap) for gap in session.gaps or []],
+        account=session.account,
+        takes=session.take_count or 0,
+        live=LiveAnswer(**session.live) if session.live else None,
+        title=session.title,
+        error=_failure(session),
+        recording=_recording(session),
+        transfers=[transfer_answer(transfer) for transfer in transfers],
+    )
+
+
+def _failure(session: Session) -> Failure | None:
+    if session.error_code is None:
+        return None
+    return Failure(code=session.error_code, message=session.error_message or "")
+
+
+def _recording(session: Session) -> RecordingAnswer | None:
+    if session.file is None or session.size is None or session.duration is None or session.sha256 is None:
+        return None
+    return RecordingAnswer(
+        file=session.file,
+        size=session.size,
+        duration=session.duration,
+        sha256=session.sha256,
+        tags=session.tags or {},
+    )

@@ -1,0 +1,84 @@
+"""Health, and what is going on as a whole."""
+
+from datetime import datetime
+
+from fastapi import Response
+from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel
+
+from rolltape import __version__
+from rolltape.domain.session import Session
+from rolltape.web.params import With
+
+
+class DiskAnswer(BaseModel):
+    total: int
+    free: int
+
+
+class Brief(BaseModel):
+    """A session in one line. `recorded` is in seconds."""
+
+    id: int
+    name: str
+    state: str
+    planned_start: datetime
+    planned_end: datetime
+    recorded: float
+
+
+class FindingAnswer(BaseModel):
+    code: str
+    level: str
+    message: str
+    advice: str
+
+
+class SystemAnswer(BaseModel):
+    """`uptime` is in seconds; `disk` and `memory` in bytes."""
+
+    version: str
+    uptime: float
+    disk: DiskAnswer
+    memory: int
+    recording_hours_left: float
+    running: list[Brief]
+    next: list[Brief]
+    findings: list[FindingAnswer]
+
+
+async def live() -> PlainTextResponse:
+    return PlainTextResponse("ok")
+
+
+async def ready(services: With) -> Response:
+    is_ready = await services.health.is_ready()
+    return PlainTextResponse("ready" if is_ready else "not ready", 200 if is_ready else 503)
+
+
+async def read(services: With) -> SystemAnswer:
+    disk = services.health.disk()
+    return SystemAnswer(
+        version=__version__,
+        uptime=services.health.uptime,
+        disk=DiskAnswer(total=disk.total, free=disk.free),
+        memory=services.health.memory,
+        recording_hours_left=await services.health.hours_left(),
+        running=[_brief(session) for session in await services.sessions.running()],
+        next=[_brief(session) for session in await services.sessions.upcoming(5)],
+        findings=[
+            FindingAnswer(code=found.code, level=found.level, message=found.message, advice=found.advice)
+            for found in await services.health.findings()
+        ],
+    )
+
+
+def _brief(session: Session) -> Brief:
+    return Brief(
+        id=session.id,
+        name=session.name,
+        state=session.state,
+        planned_start=session.planned_start,
+        planned_end=session.planned_end,
+        recorded=session.recorded,
+    )
