@@ -1,0 +1,47 @@
+"""Everything real: the service as a process, a station, a server that recordings go to."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.servers.rolltape import Rolltape, rolltape
+from tests.servers.sshd import Sshd, sshd
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Sshd]:
+    with sshd(tmp_path / "sshd") as running:
+        yield running
+
+
+@pytest.fixture
+def service(tmp_path: Path, server: Sshd, mp3_station: str) -> Iterator[Rolltape]:
+    """A service that may reach the station and the server."""
+    keys = tmp_path / "rolltape" / "keys"
+    keys.mkdir(parents=True)
+    (keys / "id").write_bytes((server.keys / "id").read_bytes())
+    (keys / "id").chmod(0o600)
+    station = urlsplit(mp3_station).netloc
+    with rolltape(
+        tmp_path / "rolltape",
+        ROLLTAPE_ALLOW_TARGETS=f"{station},127.0.0.1:{server.port}",
+        ROLLTAPE_CONFIG_DIR=str(keys),
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def nas(service: Rolltape, server: Sshd) -> int:
+    """A destination on the server, its host key accepted."""
+    return add_destination(service, server)
+
+
+def add_destination(service: Rolltape, server: Sshd, **more: object) -> int:
+    fields = server.destination(**more).model_dump(mode="json")
+    number: int = service.call("POST", "/api/destinations", json=fields)["id"]
+    shown = service.call("POST", f"/api/destinations/{number}/test")
+    fingerprint = shown["host_key"]["fingerprint"]
+    service.call("POST", f"/api/destinations/{number}/host-key", json={"fingerprint": fingerprint})
+    return number
