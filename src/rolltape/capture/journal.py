@@ -6,7 +6,6 @@ full of zeros, and a take that is longer or shorter than the journal knew.
     window   opens, start, end, closes            what is to be recorded; the last one counts
     opened   take, file, codec, sample_rate, channels
     sync     take, begins, media, bytes           every few seconds: `media` is seconds of audio
-    format   take, codec, sample_rate, channels   where it became known later
     closed   take, begins, media, bytes, ended_by
     station  name
     title    title
@@ -129,8 +128,6 @@ def _note(reading: _Reading, line: dict[str, Any]) -> None:
         case "opened":
             take = _opened(line)
             reading.takes[take.number] = take
-        case "format":
-            reading.takes[line["take"]] = replace(reading.takes[line["take"]], format=_format(line))
         case "sync" | "closed" as event:
             reading.takes[line["take"]] = _grown(reading.takes[line["take"]], line)
             if event == "closed":

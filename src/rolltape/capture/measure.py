@@ -5,13 +5,17 @@ from pathlib import Path
 from rolltape.capture.frames import HEADERS, FrameReader
 from rolltape.domain.take import Codec
 from rolltape.domain.units import Seconds
+from rolltape.ffmpeg.command import OTHER_SUFFIX
+from rolltape.ffmpeg.probe import read_matroska
 
 _PIECE = 1024 * 1024  # bytes
 
 
 def measure(path: Path, codec: Codec) -> Seconds:
     """The seconds of audio in the take at `path`; 0 where there is none."""
-    return _frames(path, codec) if codec in HEADERS and path.suffix == f".{codec.value}" else Seconds(0)
+    if path.suffix == OTHER_SUFFIX:
+        return read_matroska(path).seconds
+    return _frames(path, codec) if codec in HEADERS else Seconds(0)
 
 
 def _frames(path: Path, codec: Codec) -> Seconds:

@@ -73,7 +73,7 @@ class _Listener:
     """A sink that keeps the first seconds of a stream."""
 
     def __init__(self, folder: Path, wanted: Seconds) -> None:
-        self._folder = folder
+        self.folder = folder
         self._wanted = wanted
         self._seconds = 0.0
         self._size = 0
@@ -93,9 +93,9 @@ class _Listener:
         pass
 
     def begin(self, format: AudioFormat, suffix: str, *, ours: bool = True) -> Path:
-        self.path = self._folder / f"sample{suffix}"
+        self.path = self.folder / f"sample{suffix}"
         self.path.unlink(missing_ok=True)
-        self.format = format if ours else None
+        self.format = format
         self._seconds, self._size = 0.0, 0
         return self.path
 
@@ -104,10 +104,9 @@ class _Listener:
             file.write(frames)
         self.reached(Seconds(self._seconds + seconds), Bytes(self._size + len(frames)))
 
-    def reached(self, seconds: Seconds, size: Bytes, format: AudioFormat | None = None) -> None:
-        self.format = format or self.format
+    def reached(self, seconds: Seconds, size: Bytes) -> None:
         self._seconds, self._size = seconds, size
-        if seconds >= self._wanted and self.format is not None:
+        if seconds >= self._wanted:
             self.enough.set()
 
     def offer(self, format: AudioFormat) -> Offer:

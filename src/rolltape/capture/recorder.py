@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
+from urllib.parse import urlsplit
 
 from rolltape.capture.attempts import Attempts
 from rolltape.capture.clock import Clock
@@ -138,8 +139,10 @@ class Recorder:
 
     async def _receive(self, url: str, tape: Tape) -> SourceError | None:
         """Receive from `url` until the connection ends (then why) or the window is over (None)."""
-        self._tell("connecting", f"Connecting to {mask(url)}.")
         stream = self._plan.stream
+        unverified = not stream.verify_tls and urlsplit(url).scheme in ("https", "rtmps")
+        hint = ", without checking its certificate" if unverified else ""
+        self._tell("connecting", f"Connecting to {mask(url)}{hint}.")
         self._watch = Watch(
             source_for(url, self._settings, verify_tls=stream.verify_tls, engine=stream.engine),
             url,

@@ -1,13 +1,17 @@
 """Which source receives which address."""
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
+from rolltape.capture.ffmpeg import FfmpegSource
 from rolltape.capture.icecast import HttpFinder, IcecastSource
 from rolltape.capture.source import Source
 from rolltape.domain.address import Egress
+from rolltape.domain.errors import FormatUnsupported
 from rolltape.domain.stream import CaptureEngine
 from rolltape.domain.units import Seconds
 
+HTTP = ("http", "https")
 CONNECT_TIMEOUT = Seconds(20)  # in all, with redirects and playlists
 
 
@@ -26,5 +30,18 @@ def source_for(url: str, settings: CaptureSettings, *, verify_tls: bool, engine:
     Raises:
         FormatUnsupported: the engine that was chosen cannot do it.
     """
-    finder = HttpFinder(settings.egress, verify_tls=verify_tls)
-    return IcecastSource(finder, None, connect_timeout=settings.connect_timeout, native=True)
+    by_ffmpeg = FfmpegSource(
+        settings.ffmpeg, settings.egress, verify_tls=verify_tls, connect_timeout=settings.connect_timeout
+    )
+    scheme = urlsplit(url).scheme.lower()
+    if scheme not in HTTP:
+        if engine is CaptureEngine.NATIVE:
+            raise FormatUnsupported(f"The native engine does not receive {scheme}: addresses; choose auto.")
+        return by_ffmpeg
+
+    return IcecastSource(
+        HttpFinder(settings.egress, verify_tls=verify_tls),
+        None if engine is CaptureEngine.NATIVE else by_ffmpeg,
+        connect_timeout=settings.connect_timeout,
+        native=engine is not CaptureEngine.FFMPEG,
+    )

@@ -10,6 +10,10 @@ from rolltape.domain.units import Bytes, Seconds
 class Sink(Protocol):
     """Where a source puts what it receives. Everything is called from the event loop and returns at once."""
 
+    @property
+    def folder(self) -> Path:
+        """Where files may be made."""
+
     def connected(self, station: str | None) -> None:
         """The server answered with a stream. `station` is its name, None where it does not tell it."""
 
@@ -29,8 +33,8 @@ class Sink(Protocol):
             OSError: they cannot be written.
         """
 
-    def reached(self, seconds: Seconds, size: Bytes, format: AudioFormat | None = None) -> None:
-        """How much audio is in the file that FFmpeg writes; its format, as soon as it is known."""
+    def reached(self, seconds: Seconds, size: Bytes) -> None:
+        """How much audio is in the file that FFmpeg writes."""
 
 
 class Source(Protocol):

@@ -94,7 +94,8 @@ class Take:
         self.sync()
         if self._file is None:
             # FFmpeg's last words on its progress come before its last frames.
-            self.media = measure(self.path, self.format.codec) or self.media
+            self.media = measure(self.path, self.format.codec)
+            self.size = self.path.stat().st_size
             return
         os.close(self._file)
         self._file = None
@@ -107,7 +108,7 @@ class Tape:
         self, folder: Path, clock: Clock, done: list[TakeFacts], *, on_event: Callable[[str, str], None]
     ) -> None:
         """Raises OSError where the folder cannot be written."""
-        self._folder = folder
+        self.folder = folder
         self._clock = clock
         self._on_event = on_event
         self._syncing: asyncio.Future[None] | None = None
@@ -142,7 +143,7 @@ class Tape:
         if self.take is not None:
             self.close_take("The format of the stream changed.")
         number = self._free_number()
-        path = self._folder / f"take-{number:03d}{suffix}"
+        path = self.folder / f"take-{number:03d}{suffix}"
         self.take = Take(number, path, format, ours=ours)
         self.journal.write("opened", self._clock.now(), take=number, file=path.name, **format_fields(format))
         self._on_event("format", f"Take {number}: {describe(format)}.")
@@ -152,11 +153,8 @@ class Tape:
         assert self.take is not None
         self.take.append(frames, seconds)
 
-    def reached(self, seconds: Seconds, size: Bytes, format: AudioFormat | None = None) -> None:
+    def reached(self, seconds: Seconds, size: Bytes) -> None:
         assert self.take is not None
-        if format is not None and format != self.take.format:
-            self.take.format = format
-            self.journal.write("format", self._clock.now(), take=self.take.number, **format_fields(format))
         self.take.reached(seconds, size)
 
     # For the recorder:
@@ -208,7 +206,7 @@ class Tape:
         )
 
     def _free_number(self) -> int:
-        numbers = (path.name[5:].partition(".")[0] for path in self._folder.glob("take-*"))
+        numbers = (path.name[5:].partition(".")[0] for path in self.folder.glob("take-*"))
         return max((int(number) for number in numbers if number.isdigit()), default=0) + 1
 
 

@@ -1,0 +1,157 @@
+"""Streams that FFmpeg receives: HLS, RTMP, RTSP, SRT, and over HTTP everything but MP3 and ADTS.
+
+It writes the take itself; we read its progress and, from the file, what is in it. Its exit code is not believed.
+"""
+
+import asyncio
+import contextlib
+import ssl
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from rolltape import __version__
+from rolltape.capture.connect import resolve
+from rolltape.capture.faults import fault
+from rolltape.capture.frames import FrameReader
+from rolltape.capture.icecast import Found
+from rolltape.capture.sniff import ENOUGH, Kind
+from rolltape.capture.source import Sink
+from rolltape.domain.address import DEFAULT_PORTS, Egress, mask
+from rolltape.domain.errors import SourceError, SourceLost, SourceUnreachable
+from rolltape.domain.take import AudioFormat, Codec
+from rolltape.domain.units import Bytes, Seconds
+from rolltape.ffmpeg.command import MP3_SUFFIX, capture, suffix_for
+from rolltape.ffmpeg.probe import read_matroska
+from rolltape.ffmpeg.progress import read_progress
+from rolltape.ffmpeg.run import Run
+
+USER_AGENT = f"Rolltape/{__version__}"
+AUTHORITIES = (  # where systems keep the certificates that TLS is verified by
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+)
+INCOMING = ".incoming"  # the name of a take before it is known what is in it
+
+
+class FfmpegSource:
+    """Has FFmpeg receive a stream. It is ended and started again where the stream turns out to be MP3."""
+
+    def __init__(self, program: str, egress: Egress, *, verify_tls: bool, connect_timeout: Seconds) -> None:
+        self._program = program
+        self._egress = egress
+        self._verify_tls = verify_tls
+        self._connect_timeout = connect_timeout
+
+    async def receive(self, url: str, sink: Sink) -> None:
+        await self._receive(url, sink, codec=None, station=None, typed=True)
+
+    async def receive_found(self, found: Found, sink: Sink) -> None:
+        """Receive a stream that was looked into already."""
+        codec = found.content.codec if found.content.kind is not Kind.HLS else None
+        await self._receive(found.url, sink, codec=codec, station=found.station, typed=found.typed)
+
+    def gather(self, span: Seconds) -> None:
+        """FFmpeg writes what comes as it comes."""
+
+    async def _receive(
+        self, url: str, sink: Sink, *, codec: Codec | None, station: str | None, typed: bool
+    ) -> NoReturn:
+        parts = urlsplit(url)
+        port = parts.port or DEFAULT_PORTS.get(parts.scheme.lower(), 0)
+        await resolve(parts.hostname or "", port, self._egress, typed=typed)
+        while True:
+            capture = _Capture(url, sink, codec, station, connect_timeout=self._connect_timeout)
+            codec = await capture.run(self._program, verify_tls=self._verify_tls)
+
+
+class _Capture:
+    """One run of FFmpeg."""
+
+    def __init__(
+        self, url: str, sink: Sink, codec: Codec | None, station: str | None, *, connect_timeout: Seconds
+    ) -> None:
+        self._url = url
+        self._sink = sink
+        self._codec = codec
+        self._station = station
+        self._connect_timeout = connect_timeout
+        self._file = sink.folder / f"{INCOMING}{suffix_for(codec)}"
+        self._has_begun = False
+
+    async def run(self, program: str, *, verify_tls: bool) -> Codec:
+        """Receive until the stream ends, which is an error; or, if it is MP3 in the wrong container, return that.
+
+        Raises:
+            SourceError: why it ended.
+        """
+        self._file.unlink(missing_ok=True)
+        arguments = capture(
+            self._url, self._file, verify_tls=verify_tls, authorities=_authorities(), user_agent=USER_AGENT
+        )
+        run = await Run.start(program, arguments, folder=self._sink.folder)
+        try:
+            if await self._watch(run):
+                return Codec.MP3
+            await run.wait()
+        finally:
+            await self._stop(run)
+        raise self._ended(run.last_words)
+
+    async def _watch(self, run: Run) -> bool:
+        """Follow the progress to its end; True as soon as it is MP3 in the wrong container."""
+        try:
+            async with asyncio.timeout(self._connect_timeout) as deadline:
+                async for progress in read_progress(run.stdout):
+                    if not self._has_begun and progress.recorded:
+                        format = self._format()
+                        if format is None:
+                            continue
+                        if format.codec is Codec.MP3 and self._file.suffix != MP3_SUFFIX:
+                            return True
+                        self._begin(format)
+                        deadline.reschedule(None)
+                    if self._has_begun and progress.recorded:
+                        self._sink.reached(progress.recorded, progress.size or Bytes(0))
+        except TimeoutError as exc:
+            why = f"no audio within {self._connect_timeout:.0f} s"
+            raise SourceUnreachable(f"{mask(self._url)}: {why}.", code="connect_timeout") from exc
+        return False
+
+    def _format(self) -> AudioFormat | None:
+        """The format of what is in the file; None where too little of it is."""
+        if self._file.suffix == MP3_SUFFIX:
+            return _mp3_format(self._file)
+        with contextlib.suppress(FileNotFoundError):
+            return read_matroska(self._file).format
+        return None
+
+    def _begin(self, format: AudioFormat) -> None:
+        self._has_begun = True
+        self._sink.connected(self._station)
+        path = self._sink.begin(format, self._file.suffix, ours=False)
+        self._file = self._file.rename(path)
+
+    async def _stop(self, run: Run) -> None:
+        """End FFmpeg, and count what it wrote to the last."""
+        await run.stop()
+        if not self._has_begun:
+            self._file.unlink(missing_ok=True)
+
+    def _ended(self, last_words: str) -> SourceError:
+        if self._has_begun:
+            return SourceLost("The stream ended.", code="closed")
+        return fault(self._url, last_words)
+
+
+def _mp3_format(path: Path) -> AudioFormat | None:
+    """The format of the first frames in an MP3 file; None where there are too few."""
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        return next((frames.format for frames in FrameReader(Codec.MP3).feed(file.read(ENOUGH))), None)
+    return None
+
+
+def _authorities() -> str | None:
+    named = ssl.get_default_verify_paths().cafile
+    return named or next((file for file in AUTHORITIES if Path(file).is_file()), None)
