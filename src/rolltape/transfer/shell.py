@@ -31,7 +31,8 @@ def look(path: str) -> str:
     name = quoted(path)
     return _script(
         f"if [ -d {name} ]; then echo folder; elif [ -f {name} ]; then wc -c < {name}; "
-        f"elif [ -e {name} ] || [ -L {name} ]; then echo other; else echo nothing; fi"
+        f"elif said=$(ls -d {name} 2>&1); then echo other; "
+        f'else case $said in *"No such file"*) echo nothing;; *) echo "$said"; exit 1;; esac; fi'
     )
 
 
