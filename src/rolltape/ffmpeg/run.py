@@ -58,8 +58,17 @@ class Run:
         self._stderr = asyncio.create_task(self._read_stderr())
 
     @classmethod
-    async def start(cls, program: str, arguments: Sequence[str], *, folder: Path, nice: int = 0) -> "Run":
-        """Start `program` in `folder`.
+    async def start(
+        cls,
+        program: str,
+        arguments: Sequence[str],
+        *,
+        folder: Path,
+        nice: int = 0,
+        stdin: int = asyncio.subprocess.DEVNULL,
+        stdout: int = asyncio.subprocess.PIPE,
+    ) -> "Run":
+        """Start `program` in `folder`. `stdin` and `stdout` may be ends of pipes, to link two runs.
 
         Raises:
             FfmpegMissing: it cannot be started.
@@ -69,8 +78,8 @@ class Run:
                 program,
                 *arguments,
                 cwd=folder,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
+                stdin=stdin,
+                stdout=stdout,
                 stderr=asyncio.subprocess.PIPE,
                 env={"PATH": os.defpath, "LANG": "C.UTF-8", "HOME": "/nonexistent"},
                 start_new_session=True,

@@ -1,7 +1,6 @@
 """The takes of a session become one sound MP3: joined where they are MP3, else encoded, and decoded to prove it."""
 
 import asyncio
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from rolltape.domain.errors import ProcessingError
 from rolltape.domain.recording import Cut
 from rolltape.domain.take import Codec
 from rolltape.domain.units import BitsPerSecond, Hertz, Seconds
-from rolltape.process.encode import Encoder
+from rolltape.process.encode import encode
 from rolltape.process.frames import NotJoinable
 from rolltape.process.join import join
 from rolltape.process.verify import Sound, verify
@@ -75,17 +74,11 @@ async def _joined(cuts: Sequence[Cut], folder: Path, out: Path, ffmpeg: str) -> 
 
 
 async def _encoded(cuts: Sequence[Cut], folder: Path, out: Path, quality: str, ffmpeg: str) -> Assembled:
-    encoder = await Encoder.of(cuts, folder, quality=quality, ffmpeg=ffmpeg)
-    await encoder.encode(out, quality=quality)
-    size = await asyncio.to_thread(_sync, out)
+    encoded = await encode(cuts, folder, out, quality=quality, ffmpeg=ffmpeg)
     sound = await verify(out, ffmpeg=ffmpeg)
-    expected = _length(cuts)
-    if sound.duration < expected - TOLERANCE:
-        # A take may be damaged. That much cannot be decoded does not excuse losing more.
-        expected = await encoder.decodable()
-    _require_length(sound, expected)
-    bit_rate = BitsPerSecond(round(size * 8 / sound.duration))
-    return Assembled(sound.duration, sound.silent_share, encoder.sample_rate, encoder.channels, bit_rate)
+    _require_length(sound, encoded.duration)
+    bit_rate = BitsPerSecond(round(encoded.size * 8 / sound.duration))
+    return Assembled(sound.duration, sound.silent_share, encoded.pcm.sample_rate, encoded.pcm.channels, bit_rate)
 
 
 def _require_length(sound: Sound, expected: Seconds) -> None:
@@ -95,10 +88,3 @@ def _require_length(sound: Sound, expected: Seconds) -> None:
 
 def _length(cuts: Sequence[Cut]) -> Seconds:
     return Seconds(sum(cut.length for cut in cuts))
-
-
-def _sync(file: Path) -> int:
-    """Bring a file to the disk. Returns its size in bytes."""
-    with file.open("rb") as opened:
-        os.fsync(opened.fileno())
-        return os.fstat(opened.fileno()).st_size

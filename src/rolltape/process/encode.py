@@ -1,17 +1,25 @@
-"""Encode takes of any format to one MP3."""
+"""Encode takes of any format to one MP3.
 
-from collections.abc import Sequence
+One FFmpeg after the other decodes a take, another one encodes them all, and what flows between is cut by us, to the
+sample. FFmpeg's own filters would do it in one run, but where a take changes its format (HE-AAC may do so in its first
+second, when it becomes stereo) they start anew, and cut again from there.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 import structlog
 
 from rolltape.domain.errors import ProcessingError
 from rolltape.domain.recording import Cut
-from rolltape.domain.units import Hertz, Seconds
+from rolltape.domain.units import Bytes, Hertz, Seconds
 from rolltape.ffmpeg import encoding
-from rolltape.ffmpeg.encoding import Part
-from rolltape.ffmpeg.run import run_to_end
-from rolltape.process.verify import decoded_duration
+from rolltape.ffmpeg.run import Run, run_to_end
 
 NICE = 10  # recordings that still run come first
 
@@ -19,65 +27,59 @@ NICE = 10  # recordings that still run come first
 _SAMPLE_RATES = (16000, 22050, 24000, 32000, 44100, 48000)
 _MPEG_1 = 32000  # Hz; from here on there are more than 160 kbit/s
 _MOST_BELOW = 160  # kbit/s
+_SAMPLE = 4  # bytes of a sample of one channel
+_CHUNK = 1024 * 1024  # bytes to move at a time; a pipe holds less
 
 log = structlog.get_logger(__name__)
 
 
-class Encoder:
-    """What is to be encoded: the cuts that have sound in them, and the format of the MP3 they make."""
+@dataclass(frozen=True)
+class Pcm:
+    """What all takes are decoded to, and the MP3 is encoded from."""
 
-    def __init__(self, parts: Sequence[Part], sample_rate: Hertz, channels: int, *, folder: Path, ffmpeg: str) -> None:
-        self.sample_rate = sample_rate
-        self.channels = channels
-        self._parts = parts
-        self._folder = folder
-        self._ffmpeg = ffmpeg
+    sample_rate: Hertz
+    channels: int
 
-    @classmethod
-    async def of(cls, cuts: Sequence[Cut], folder: Path, *, quality: str, ffmpeg: str) -> "Encoder":
-        """Look into the takes. One in which nothing can be decoded is left out.
+    @property
+    def frame(self) -> int:
+        """Bytes of one sample of every channel."""
+        return self.channels * _SAMPLE
 
-        Raises:
-            ProcessingError: there is nothing in any of them.
-            FfmpegMissing: FFmpeg cannot be started.
-        """
-        parts: list[Part] = []
-        formats: list[tuple[int, int]] = []
+    def size(self, duration: Seconds) -> int:
+        return round(duration * self.sample_rate) * self.frame
+
+    def duration(self, size: int) -> Seconds:
+        return Seconds(size / self.frame / self.sample_rate)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What was encoded."""
+
+    duration: Seconds
+    pcm: Pcm
+    size: Bytes
+
+
+async def encode(cuts: Sequence[Cut], folder: Path, out: Path, *, quality: str, ffmpeg: str) -> Encoded:
+    """Encode the cuts of the takes in `folder` to `out`, and sync it. What cannot be decoded is left out.
+
+    Raises:
+        ProcessingError: nothing can be decoded, or FFmpeg could not encode it.
+        FfmpegMissing: FFmpeg cannot be started.
+        OSError: a take cannot be read.
+    """
+    folder, out = folder.absolute(), out.absolute()
+    pcm = await _common_format(cuts, folder, quality, ffmpeg)
+    arguments = encoding.encode_to_mp3(out, quality=quality, sample_rate=pcm.sample_rate, channels=pcm.channels)
+    fed = 0
+    async with _encoder(ffmpeg, arguments, folder) as sink:
         for cut in cuts:
-            file = folder.absolute() / cut.take.file
-            found = await _decoded_format(file, ffmpeg)
-            if found is None:
-                log.warning("a take has no sound that can be decoded", action="take_left_out", take=cut.take.file)
-                continue
-            parts.append(Part(file, cut.skip, cut.length))
-            formats.append(found)
-        if not parts:
-            raise ProcessingError("there is nothing in the takes that can be decoded")
+            fed += await _feed(cut, pcm, folder, sink, ffmpeg)
+    if not fed:
+        raise ProcessingError(f"nothing in {_names(cuts)} can be decoded")
 
-        rate, channels = max(rate for rate, _ in formats), max(channels for _, channels in formats)
-        return cls(parts, mp3_sample_rate(Hertz(rate), quality), min(2, channels), folder=folder, ffmpeg=ffmpeg)
-
-    async def encode(self, out: Path, *, quality: str) -> None:
-        """Encode to `out`.
-
-        Raises:
-            ProcessingError: FFmpeg could not.
-            FfmpegMissing: FFmpeg cannot be started.
-        """
-        arguments = encoding.encode_to_mp3(
-            self._parts, out.absolute(), quality=quality, sample_rate=self.sample_rate, channels=self.channels
-        )
-        code, _, complaints = await run_to_end(self._ffmpeg, arguments, folder=self._folder, nice=NICE)
-        if complaints:
-            log.warning("encoding had to leave something out", action="encode_complaints", complaints=complaints)
-        if code != 0:
-            raise ProcessingError(f"encoding to MP3 failed: {last_line(complaints) or f'FFmpeg ended with {code}'}")
-
-    async def decodable(self) -> Seconds:
-        """How much of the cuts can be decoded."""
-        arguments = encoding.measure(self._parts, sample_rate=self.sample_rate, channels=self.channels)
-        _, output, _ = await run_to_end(self._ffmpeg, arguments, folder=self._folder, nice=NICE)
-        return decoded_duration(output)
+    return Encoded(pcm.duration(fed), pcm, await asyncio.to_thread(_sync, out))
 
 
 def mp3_sample_rate(rate: Hertz, quality: str) -> Hertz:
@@ -85,28 +87,101 @@ def mp3_sample_rate(rate: Hertz, quality: str) -> Hertz:
 
     The low ones do not have the high constant bit rates.
     """
-    wants = 0 if quality.startswith("V") else int(quality.removesuffix("k"))
-    lowest = _MPEG_1 if wants > _MOST_BELOW else 0
+    wanted = 0 if quality.startswith("V") else int(quality.removesuffix("k"))
+    lowest = _MPEG_1 if wanted > _MOST_BELOW else 0
     return Hertz(next((known for known in _SAMPLE_RATES if known >= max(rate, lowest)), _SAMPLE_RATES[-1]))
 
 
-def last_line(text: str) -> str:
-    lines = text.splitlines()
-    return lines[-1] if lines else ""
+async def _common_format(cuts: Sequence[Cut], folder: Path, quality: str, ffmpeg: str) -> Pcm:
+    """That of the best take, so that nothing of it is lost for another one."""
+    rate, channels = 0, 1
+    for cut in cuts:
+        file = folder / cut.take.file
+        file.stat()  # one that is not there is another matter than one that cannot be decoded
+        _, output, _ = await run_to_end(ffmpeg, encoding.format_of(file), folder=folder, nice=NICE)
+        for line in output.splitlines():
+            name, _, value = line.partition(" 0: ")
+            if name == "#sample_rate":
+                rate = max(rate, int(value))
+            elif name == "#channel_layout_name" and value != "mono":
+                channels = 2
+    if not rate:
+        raise ProcessingError(f"there is no sound in {_names(cuts)}")
+
+    return Pcm(mp3_sample_rate(Hertz(rate), quality), channels)
 
 
-async def _decoded_format(file: Path, ffmpeg: str) -> tuple[int, int] | None:
-    """Sample rate and channels of what a take decodes to, None if nothing comes out."""
-    file.stat()  # a take that is not there is another matter than one that cannot be decoded
-    arguments = encoding.first_samples(file)
-    _, output, _ = await run_to_end(ffmpeg, arguments, folder=file.parent)
-    rate, channels, samples = 0, 0, False
-    for line in output.splitlines():
-        name, _, value = line.partition(" 0: ")
-        if name == "#sample_rate":
-            rate = int(value)
-        elif name == "#channel_layout_name":
-            channels = 1 if value == "mono" else 2
-        elif line.startswith("0,"):
-            samples = True
-    return (rate, channels) if samples and rate and channels else None
+@asynccontextmanager
+async def _encoder(ffmpeg: str, arguments: Sequence[str], folder: Path) -> AsyncIterator[FileIO]:
+    """Where to write what is to be encoded. At the end of the block that is all, and the encoder finishes."""
+    reading, writing = _pipe()
+    with writing:
+        with reading:
+            run = await Run.start(ffmpeg, arguments, folder=folder, nice=NICE, stdin=reading.fileno())
+        try:
+            with suppress(BrokenPipeError):  # it ended too early; its last words say why
+                yield writing
+            writing.close()
+            code = await run.wait()
+        except BaseException:
+            await run.stop()
+            raise
+    if code != 0:
+        reason = run.last_words.splitlines()[-1] if run.last_words else f"FFmpeg ended with {code}"
+        raise ProcessingError(f"encoding to MP3 failed: {reason}")
+
+
+async def _feed(cut: Cut, pcm: Pcm, folder: Path, sink: FileIO, ffmpeg: str) -> int:
+    """Decode a take, and write what belongs into the recording to `sink`. Returns how many bytes of it there were."""
+    arguments = encoding.decode(folder / cut.take.file, sample_rate=pcm.sample_rate, channels=pcm.channels)
+    reading, writing = _pipe()
+    with reading:
+        with writing:
+            run = await Run.start(ffmpeg, arguments, folder=folder, nice=NICE, stdout=writing.fileno())
+        moving = asyncio.ensure_future(asyncio.to_thread(_move, reading, sink, pcm, cut))
+        try:
+            moved = await asyncio.shield(moving)
+        except BaseException:
+            await run.stop()
+            await asyncio.wait([moving])  # nothing comes any more, so this is soon
+            raise
+    await run.stop()  # what it still has lies behind the cut
+    if moved < pcm.size(cut.length):
+        lost = Seconds(cut.length - pcm.duration(moved))
+        log.warning(
+            "a take is damaged, or shorter than its journal says",
+            action="take_short", take=cut.take.file, lost=lost, complaints=run.last_words,
+        )  # fmt: skip
+    return moved
+
+
+def _move(source: FileIO, sink: FileIO, pcm: Pcm, cut: Cut) -> int:
+    """Move what belongs into the recording from one pipe to the other, inside the kernel."""
+    with Path(os.devnull).open("wb") as nowhere:
+        _splice(source.fileno(), nowhere.fileno(), pcm.size(cut.skip))
+    moved = _splice(source.fileno(), sink.fileno(), pcm.size(cut.length))
+    missing = -moved % pcm.frame  # after a decoder that was killed in the middle of a sample
+    return moved + (sink.write(bytes(missing)) or 0)
+
+
+def _splice(source: int, sink: int, size: int) -> int:
+    moved = 0
+    while moved < size and (count := os.splice(source, sink, min(_CHUNK, size - moved))):
+        moved += count
+    return moved
+
+
+def _pipe() -> tuple[FileIO, FileIO]:
+    reading, writing = os.pipe()
+    return FileIO(reading, "rb"), FileIO(writing, "wb")
+
+
+def _names(cuts: Sequence[Cut]) -> str:
+    return ", ".join(cut.take.file for cut in cuts)
+
+
+def _sync(file: Path) -> Bytes:
+    """Bring a file to the disk. Returns its size."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
+        return Bytes(os.fstat(opened.fileno()).st_size)
