@@ -230,7 +230,7 @@ class Sessions:
         )
         async with self._database.read() as db:
             rows = (await db.execute(query)).all()
-            attempts = dict((await db.execute(next_attempts)).tuples().all())
+            attempts = {number: at for number, at in await db.execute(next_attempts)}
         found = []
         for session_id, state, start, early, priority in rows:
             opens = start - timedelta(seconds=early)

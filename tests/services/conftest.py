@@ -1,0 +1,102 @@
+"""Services on a real database: each test runs on SQLite and on PostgreSQL."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from rolltape import services
+from rolltape.capture import CaptureSettings
+from rolltape.domain.address import Egress
+from rolltape.domain.stream import StreamFields
+from rolltape.domain.units import Seconds
+from rolltape.store import Database, migrate
+from rolltape.transfer import TransferSettings
+from tests.servers.postgres import create_database, postgres
+
+START = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)  # a Monday
+
+
+@dataclass
+class Hand:
+    """A clock that a test moves."""
+
+    moment: datetime = START
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+    def move(self, **span: float) -> None:
+        self.moment += timedelta(**span)
+
+
+@dataclass
+class Bench:
+    """The services, with a clock and a bell that tests can look at."""
+
+    database: Database
+    clock: Hand
+    services: services.Services
+    folder: Path
+    woken: list[None] = field(default_factory=list)
+
+    async def stream(self, name: str = "Radio", **more: object) -> int:
+        fields = StreamFields.model_validate({"name": name, "url": "http://radio.example/live", **more})
+        return (await self.services.streams.create(fields)).id
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with postgres(tmp_path_factory.mktemp("postgres")) as address:
+        yield address
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'test.db'}"
+    return create_database(request.getfixturevalue("postgres_server"), f"test{uuid4().hex}")
+
+
+@pytest.fixture
+async def bench(database_url: str, tmp_path: Path, ffmpeg: str) -> AsyncIterator[Bench]:
+    await migrate(database_url)
+    database = Database(database_url)
+    yield build(database, tmp_path, ffmpeg)
+    await database.close()
+
+
+def build(database: Database, folder: Path, ffmpeg: str) -> Bench:
+    clock = Hand()
+    woken: list[None] = []
+
+    def wake() -> None:
+        woken.append(None)
+
+    for name in ("recordings", "artwork", "keys"):
+        (folder / name).mkdir(exist_ok=True)
+    capture = CaptureSettings(ffmpeg=ffmpeg, egress=Egress(unrestricted=True))
+    transfer = TransferSettings(keys=folder / "keys", egress=Egress(unrestricted=True))
+    sessions = services.Sessions(
+        database, recordings=folder / "recordings", timezone="Europe/Berlin", clock=clock, wake=wake
+    )
+    built = services.Services(
+        streams=services.Streams(database, artwork=folder / "artwork", capture_settings=capture, clock=clock),
+        schedules=services.Schedules(database, clock=clock, wake=wake),
+        sessions=sessions,
+        transfers=services.Transfers(database, clock=clock, wake=wake),
+        destinations=services.Destinations(database, transfer_settings=transfer, clock=clock, wake=wake),
+        tokens=services.Tokens(database, clock=clock),
+        health=services.Health(
+            database,
+            sessions,
+            folders={"data": folder, "recordings": folder / "recordings"},
+            find_ffmpeg=lambda: ffmpeg,
+            beat=lambda: Seconds(0),
+            clock=clock,
+        ),
+    )
+    return Bench(database, clock, built, folder, woken)
