@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tests.servers.process import program, running, wait_until
+from tests.servers.process import TONE, program, running, wait_until
 
 
 @contextlib.contextmanager
@@ -16,7 +16,7 @@ def hls(
 ) -> Iterator[str]:
     """The address of a live HLS playlist with segments of `segment` seconds."""
     command = [
-        program("ffmpeg"), "-nostdin", "-v", "error", "-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100",
+        program("ffmpeg"), "-nostdin", "-v", "error", "-re", *TONE,
         *codec, "-f", "hls", "-hls_time", str(segment), "-hls_list_size", "6",
         "-hls_flags", "delete_segments+omit_endlist", "radio.m3u8",
     ]  # fmt: skip

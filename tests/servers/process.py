@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+TONE = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100"]  # an input of FFmpeg
 READY = 20.0  # s until a server answers
 
 

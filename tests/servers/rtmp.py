@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.servers.process import answers, free_port, program, running
+from tests.servers.process import TONE, answers, free_port, program, running
 
 _NGINX = """
 load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;
@@ -73,7 +73,7 @@ def make_certificate(file: Path, *, days: int = 10) -> None:
 @contextlib.contextmanager
 def _feed(url: str, folder: Path) -> Iterator[None]:
     command = [
-        program("ffmpeg"), "-nostdin", "-v", "error", "-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100",
+        program("ffmpeg"), "-nostdin", "-v", "error", "-re", *TONE,
         "-c:a", "aac", "-b:a", "96k", "-f", "flv", url,
     ]  # fmt: skip
     with running(command, log=folder / "feed.log"):

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.servers.process import end, free_udp_port, program, running
+from tests.servers.process import TONE, end, free_udp_port, program, running
 
 _CODEC = ["-c:a", "aac", "-b:a", "96k", "-f", "mpegts"]
 
@@ -26,7 +26,7 @@ def srt(folder: Path) -> Iterator[str]:
 
 def _keep_listening(port: int, folder: Path, stop: threading.Event) -> None:
     command = [
-        program("ffmpeg"), "-nostdin", "-v", "error", "-re", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100",
+        program("ffmpeg"), "-nostdin", "-v", "error", "-re", *TONE,
         *_CODEC, f"srt://127.0.0.1:{port}?mode=listener",
     ]  # fmt: skip
     while not stop.is_set():

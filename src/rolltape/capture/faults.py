@@ -16,7 +16,7 @@ _UNREACHABLE = (
     (r"certificate verify failed|certificate verification", "tls_untrusted", "the certificate was not accepted"),
     (r"No route to host|Network is unreachable", "no_route", "the server cannot be reached over the network"),
     (
-        r"timed out|ETIMEDOUT|Connection setup failure: connection timed out",
+        r"timed out|Connection to srt:\S+ failed",
         "connect_timeout",
         "the server does not answer",
     ),

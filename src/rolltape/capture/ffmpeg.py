@@ -23,7 +23,7 @@ from rolltape.domain.take import AudioFormat, Codec
 from rolltape.domain.units import Bytes, Seconds
 from rolltape.ffmpeg.command import MP3_SUFFIX, capture, suffix_for
 from rolltape.ffmpeg.probe import read_matroska
-from rolltape.ffmpeg.progress import read_progress
+from rolltape.ffmpeg.progress import RunProgress, read_progress
 from rolltape.ffmpeg.run import Run
 
 USER_AGENT = f"Rolltape/{__version__}"
@@ -112,8 +112,7 @@ class _Capture:
                             return True
                         self._begin(format)
                         deadline.reschedule(None)
-                    if self._has_begun and progress.recorded:
-                        self._sink.reached(progress.recorded, progress.size or Bytes(0))
+                    self._note(progress)
         except TimeoutError as exc:
             why = f"no audio within {self._connect_timeout:.0f} s"
             raise SourceUnreachable(f"{mask(self._url)}: {why}.", code="connect_timeout") from exc
@@ -136,8 +135,14 @@ class _Capture:
     async def _stop(self, run: Run) -> None:
         """End FFmpeg, and count what it wrote to the last."""
         await run.stop()
+        async for progress in read_progress(run.stdout):
+            self._note(progress)
         if not self._has_begun:
             self._file.unlink(missing_ok=True)
+
+    def _note(self, progress: RunProgress) -> None:
+        if self._has_begun and progress.recorded:
+            self._sink.reached(progress.recorded, progress.size or Bytes(0))
 
     def _ended(self, last_words: str) -> SourceError:
         if self._has_begun:

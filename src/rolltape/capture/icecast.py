@@ -155,7 +155,13 @@ class IcecastSource:
             raise FormatUnsupported(
                 f"{mask(found.url)}: the native engine reads MP3 and AAC; this is {found.content.name}."
             )
-        await self._other.receive_found(found, sink)
+        try:
+            await self._other.receive_found(found, sink)
+        except SourceUnreachable as exc:
+            if found.content.kind is Kind.UNKNOWN and exc.code == SourceUnreachable.code:
+                why = "what the server sends is no audio format that Rolltape knows"
+                raise FormatUnsupported(f"{mask(found.url)}: {why}.") from exc
+            raise
 
     async def find(self, url: str) -> Found:
         """Raises SourceUnreachable where it takes longer than `connect_timeout` in all."""
@@ -190,6 +196,7 @@ class _Player:
         self._reader = FrameReader(codec)
         self._format: AudioFormat | None = None
         self._title: str | None = None
+        self._junk = b""  # the end of what came, as far as it is no frames
         self._began = asyncio.get_running_loop().time()
         self._seconds = 0.0
         self._bytes = 0
@@ -209,8 +216,8 @@ class _Player:
         if self._connection.title != self._title:
             self._title = self._connection.title
             self._sink.title(self._title or "")
-        if self._reader.junk + len(self._reader.rest) > MOST_JUNK:
-            self._change_codec()
+        if self._reader.junk:
+            self._look_at_junk(data)
 
     def _put(self, found: list[Frames]) -> None:
         for frames in found:
@@ -223,15 +230,19 @@ class _Player:
         if found and self._seconds > MOST_AHEAD + asyncio.get_running_loop().time() - self._began:
             raise FormatUnsupported("This is a finished file, not a live stream.", code="not_live")
 
-    def _change_codec(self) -> None:
-        """Frames of this codec came no more: perhaps another one began."""
-        rest = self._reader.rest
-        content = sniff(rest, complete=True)
-        if content is None or content.codec is None or content.kind is not Kind.FRAMES:
+    def _look_at_junk(self, data: bytes) -> None:
+        """Frames of this codec come no more: perhaps another one began."""
+        unread = self._reader.junk + len(self._reader.rest)
+        self._junk = (self._junk + data)[-unread:]
+        if unread < ENOUGH:
+            return
+        content = sniff(self._junk, complete=True)
+        if content is not None and content.kind is Kind.FRAMES and content.codec not in (None, self._codec):
+            self._codec = content.codec or self._codec
+            self._reader = FrameReader(self._codec)
+            self._put(self._reader.feed(self._junk))
+        elif unread > MOST_JUNK:
             raise SourceLost("The server sends something that is no audio any more.", code="not_audio")
-        self._codec = content.codec
-        self._reader = FrameReader(content.codec)
-        self._put(self._reader.feed(rest))
 
 
 async def _content(connection: Connection) -> Content:

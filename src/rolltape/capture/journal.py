@@ -16,7 +16,7 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ from rolltape.domain.units import BitsPerSecond, Hertz, Seconds
 
 NAME = "journal.jsonl"
 INTERRUPTED = "Rolltape was interrupted."
-NEAR = Seconds(10)  # by how much the audio in a file may differ from what the journal says of its last seconds
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,7 @@ class _Reading:
     """A journal while it is read."""
 
     takes: dict[int, TakeFacts] = field(default_factory=dict)
+    sizes: dict[int, int] = field(default_factory=dict)  # in bytes, at the last sync
     closed: set[int] = field(default_factory=set)
     window: Window | None = None
     station: str | None = None
@@ -89,7 +89,7 @@ def read_journal(folder: Path) -> Journal:
             _note(reading, line)
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
             continue  # a line that does not read as one of ours
-    found = (_settled(take, folder, closed=number in reading.closed) for number, take in sorted(reading.takes.items()))
+    found = (_settled(reading, take, folder) for _, take in sorted(reading.takes.items()))
     return Journal(
         takes=tuple(take for take in found if take is not None),
         window=reading.window,
@@ -130,6 +130,7 @@ def _note(reading: _Reading, line: dict[str, Any]) -> None:
             reading.takes[take.number] = take
         case "sync" | "closed" as event:
             reading.takes[line["take"]] = _grown(reading.takes[line["take"]], line)
+            reading.sizes[line["take"]] = max(0, int(line["bytes"]))
             if event == "closed":
                 reading.closed.add(line["take"])
         case "station":
@@ -151,21 +152,22 @@ def _grown(take: TakeFacts, line: dict[str, Any]) -> TakeFacts:
     seconds = float(line["media"])
     if not 0 <= seconds < float("inf"):
         raise ValueError("no span of time")
-    size = int(line.get("bytes", 0))
+    size = int(line["bytes"])
     bit_rate = BitsPerSecond(round(size * 8 / seconds / 1000) * 1000) if seconds >= 1 and size > 0 else None
     format = replace(take.format, bit_rate=bit_rate)
     ended_by = str(line.get("ended_by", take.ended_by))
     return replace(take, begins=_moment(line["begins"]), duration=Seconds(seconds), format=format, ended_by=ended_by)
 
 
-def _settled(take: TakeFacts, folder: Path, *, closed: bool) -> TakeFacts | None:
+def _settled(reading: _Reading, take: TakeFacts, folder: Path) -> TakeFacts | None:
     """The take with the audio that is really in its file; None where there is none."""
     path = folder / take.file
     if not path.is_file():
         return None
-    if closed:
+    if take.number in reading.closed:
         return take if take.duration > 0 else None
-    seconds = measure(path, take.format.codec)
+    size = reading.sizes.get(take.number, 0)
+    seconds = measure(path, take.format.codec, known=take.duration, size=size)
     if not seconds:
         return None
     # Before the first sync nothing is known of the burst: the take cannot have begun later than the file ends.
@@ -174,8 +176,6 @@ def _settled(take: TakeFacts, folder: Path, *, closed: bool) -> TakeFacts | None
 
 
 def _written(path: Path) -> datetime:
-    from datetime import UTC
-
     return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
 

@@ -9,19 +9,24 @@ from rolltape.ffmpeg.command import OTHER_SUFFIX
 from rolltape.ffmpeg.probe import read_matroska
 
 _PIECE = 1024 * 1024  # bytes
+NOTHING = Seconds(0)
 
 
-def measure(path: Path, codec: Codec) -> Seconds:
-    """The seconds of audio in the take at `path`; 0 where there is none."""
+def measure(path: Path, codec: Codec, *, known: Seconds = NOTHING, size: int = 0) -> Seconds:
+    """The seconds of audio in the take at `path`; 0 where there is none.
+
+    Its first `size` bytes are known to hold `known` seconds, so they need not be read again.
+    """
     if path.suffix == OTHER_SUFFIX:
         return read_matroska(path).seconds
-    return _frames(path, codec) if codec in HEADERS else Seconds(0)
-
-
-def _frames(path: Path, codec: Codec) -> Seconds:
+    if codec not in HEADERS:
+        return NOTHING
+    if path.stat().st_size < size:
+        known, size = NOTHING, 0
     reader = FrameReader(codec)
-    seconds = 0.0
+    seconds = float(known)
     with path.open("rb") as file:
+        file.seek(size)
         while piece := file.read(_PIECE):
             seconds += sum(frames.seconds for frames in reader.feed(piece))
     return Seconds(seconds + sum(frames.seconds for frames in reader.flush()))

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
+from math import inf, isfinite
 from pathlib import Path
 from time import monotonic
 
@@ -44,7 +45,7 @@ class Take:
         self.format = format
         self.size = 0
         self.media = 0.0  # seconds
-        self.zero = float("inf")  # when it begins, by the monotonic clock
+        self.zero = inf  # when it begins, by the monotonic clock
         self.opened = monotonic()
         self.arrived = self.opened  # the last audio, by the same clock
         self.pause = 0.0  # the longest recent one between two arrivals, in seconds
@@ -72,7 +73,7 @@ class Take:
 
     def facts(self, clock: Clock, ended_by: str) -> TakeFacts:
         bit_rate = BitsPerSecond(round(self.size * 8 / self.media / 1000) * 1000) if self.media >= 1 else None
-        begins = clock.moment(self.zero if self.media else self.arrived)
+        begins = clock.moment(self.zero if isfinite(self.zero) else self.opened)
         format = replace(self.format, bit_rate=bit_rate)
         return TakeFacts(self.number, self.path.name, format, begins, Seconds(self.media), ended_by)
 
@@ -93,9 +94,8 @@ class Take:
         """Put it on the disk and close it."""
         self.sync()
         if self._file is None:
-            # FFmpeg's last words on its progress come before its last frames.
-            self.media = measure(self.path, self.format.codec)
             self.size = self.path.stat().st_size
+            self.media = measure(self.path, self.format.codec, known=Seconds(self.media), size=self.size)
             return
         os.close(self._file)
         self._file = None

@@ -64,21 +64,23 @@ class _Blocks:
 def read_matroska(path: Path) -> Contents:
     """What is in the file at `path`. A torn end is left out; what is no Matroska has no format and no audio."""
     format: AudioFormat | None = None
-    blocks = _Blocks()
     scale = 1_000_000
+    clusters: list[tuple[int, int]] = []
     with path.open("rb") as file:
-        size = path.stat().st_size
-        for kind, start, end in _elements(file, 0, size):
-            if kind in (_INFO, _TRACKS) and end - start > _LONGEST_HEADERS:
-                break
-            if kind == _INFO:
-                scale = next(
-                    (_number(data) for name, data in _children(file, start, end) if name == _TIMESTAMP_SCALE), scale
-                )
+        for kind, start, end in _elements(file, 0, path.stat().st_size):
+            if kind == _CLUSTER:
+                # Only the first and the last ones tell something; a show has thousands.
+                clusters = [*clusters[:1], *clusters[1:][-2:], (start, end)]
+            elif end - start > _LONGEST_HEADERS:
+                continue
+            elif kind == _INFO:
+                values = dict(_children(file, start, end))
+                scale = _number(values[_TIMESTAMP_SCALE]) if _TIMESTAMP_SCALE in values else scale
             elif kind == _TRACKS:
                 format = _track_format(file, start, end)
-            elif kind == _CLUSTER:
-                _read_cluster(file, start, end, scale, blocks)
+        blocks = _Blocks()
+        for start, end in clusters:
+            _read_cluster(file, start, end, scale, blocks)
     if format is not None and format.codec is Codec.OTHER and _is_layer_3(blocks.head):
         format = replace(format, codec=Codec.MP3)
     return Contents(format, blocks.seconds)

@@ -1,0 +1,138 @@
+"""Recordings of real servers, laid on the clock and decoded."""
+
+import asyncio
+import subprocess
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rolltape.capture import CaptureEvent, CaptureSettings, Journal, Recorder, read_journal
+from rolltape.domain.address import Egress
+from rolltape.domain.errors import SourceError
+from rolltape.domain.recording import Account, Cut, account
+from rolltape.domain.session import Plan
+from rolltape.domain.stream import StreamFields
+from rolltape.domain.units import Seconds
+from tests.servers.faulty import FaultyStation, faulty_station
+from tests.servers.hls import hls
+from tests.servers.process import program
+
+
+def plan(url: str, seconds: float, *, now: bool = True, starts_in: float = 0, **fields: Any) -> Plan:
+    """A plan for `seconds` of `url`: a "record now", or one that starts in a while."""
+    start = datetime.now(UTC) + timedelta(seconds=starts_in)
+    return Plan(
+        session_id=1,
+        show="Show",
+        stream=StreamFields(name="Radio", url=url, **fields),
+        start=start,
+        end=start + timedelta(seconds=seconds),
+        start_early=0,
+        end_late=0,
+        timezone="UTC",
+        begins_with_audio=now,
+    )
+
+
+@dataclass
+class Recorded:
+    """What came of a recording. `error` is what it raised."""
+
+    folder: Path
+    events: list[CaptureEvent] = field(default_factory=list)
+    error: SourceError | None = None
+
+    @property
+    def journal(self) -> Journal:
+        return read_journal(self.folder)
+
+    @property
+    def account(self) -> Account:
+        journal = self.journal
+        assert journal.window is not None
+        return account(journal.takes, journal.window)
+
+    @property
+    def kinds(self) -> list[str]:
+        return [event.kind for event in self.events]
+
+    def message(self, kind: str) -> str:
+        return next(event.message for event in self.events if event.kind == kind)
+
+    def decoded(self, cut: Cut) -> float:
+        """The seconds that FFmpeg decodes of a cut, strictly."""
+        command: list[str | Path] = [
+            program("ffmpeg"), "-nostdin", "-v", "error", "-xerror", "-ss", f"{cut.skip:.6f}",
+            "-i", self.folder / cut.take.file, "-t", f"{cut.length:.6f}", "-f", "s16le", "-ac", "1", "-ar", "8000", "-",
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+        return len(done.stdout) / 16000
+
+    @property
+    def decoded_seconds(self) -> float:
+        return sum(self.decoded(cut) for cut in self.account.cuts)
+
+
+Recording = Callable[..., Awaitable[Recorded]]
+
+
+@pytest.fixture
+def settings(ffmpeg: str) -> CaptureSettings:
+    return CaptureSettings(ffmpeg, Egress(unrestricted=True), connect_timeout=Seconds(10))
+
+
+@pytest.fixture
+def record(tmp_path: Path, settings: CaptureSettings) -> Recording:
+    """Record from an address for some seconds, to the end."""
+
+    async def record(url: str, seconds: float, *, settings: CaptureSettings = settings, **more: Any) -> Recorded:
+        recorded = Recorded(tmp_path / "session")
+        recorder = Recorder(plan(url, seconds, **more), recorded.folder, settings, on_event=recorded.events.append)
+        try:
+            async with asyncio.timeout(seconds + 40):
+                await recorder.run()
+        except SourceError as exc:
+            recorded.error = exc
+        return recorded
+
+    return record
+
+
+@pytest.fixture(scope="session")
+def chirp(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Sixty seconds of a rising tone, no second like another: as MP3 of 128 kbit/s, and as ADTS AAC."""
+    folder = tmp_path_factory.mktemp("chirp")
+    tone = "aevalsrc=0.5*sin(2*PI*(300+20*t)*t):s=44100:d=60"
+    command: list[str | Path] = [program("ffmpeg"), "-nostdin", "-v", "error", "-f", "lavfi", "-i", tone]
+    mp3, aac = folder / "chirp.mp3", folder / "chirp.aac"
+    encode_mp3: list[str | Path] = [
+        "-c:a",
+        "libmp3lame",
+        "-b:a",
+        "128k",
+        "-write_xing",
+        "0",
+        "-id3v2_version",
+        "0",
+        mp3,
+    ]
+    subprocess.run([*command, *encode_mp3, "-c:a", "aac", "-b:a", "96k", aac], check=True)
+    return {"mp3": mp3.read_bytes(), "aac": aac.read_bytes()}
+
+
+@pytest.fixture(scope="session")
+def station(chirp: dict[str, bytes]) -> Iterator[FaultyStation]:
+    with faulty_station(chirp["mp3"], chirp["aac"]) as station:
+        yield station
+
+
+@pytest.fixture(scope="session")
+def hls_station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an HLS playlist of AAC, with segments of a second."""
+    with hls(tmp_path_factory.mktemp("hls")) as url:
+        yield url
