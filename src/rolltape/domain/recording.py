@@ -1,6 +1,6 @@
 """A recording: the finished MP3 of a session, and the account of every second of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -8,10 +8,11 @@ from enum import StrEnum
 from rolltape.domain.take import TakeFacts
 from rolltape.domain.units import Seconds
 
-GAP = Seconds(0.1)  # what is missing for longer inside a recording is a gap
+GAP = Seconds(0.1)  # what is missing for longer inside a recording is a gap, and what is shorter is not worth a seam
 PUNCTUAL = Seconds(1)  # audio that begins or ends within this of the plan is on time
-SILENT_SHARE = 0.9  # of the audio; above it the recording is silent
-CLOCK = Seconds(0.3)  # how far our clock may place audio wrongly; a seam within it is no gap and nothing is cut there
+SILENT_SHARE = 0.9  # of the audio; from there on the recording is silent
+CLOCK = Seconds(0.3)  # how far our clock may place audio wrongly; takes that overlap by no more are joined as they came
+RESENT = timedelta(minutes=2)  # the most a server sends again; who connects gets seconds, and of HLS a few segments
 
 
 class Verdict(StrEnum):
@@ -41,6 +42,14 @@ class Cut:
     skip: Seconds
     length: Seconds
 
+    @property
+    def begins(self) -> datetime:
+        return self.take.begins + timedelta(seconds=self.skip)
+
+    @property
+    def ends(self) -> datetime:
+        return self.begins + timedelta(seconds=self.length)
+
 
 @dataclass(frozen=True)
 class Window:
@@ -65,7 +74,8 @@ class Window:
 class Account:
     """What became of a session's window. Lengths are in seconds.
 
-    `late` and `short` are how much is missing at the planned start and end; `silent_share` is the share of the audio
+    `late` and `short` are how much is missing at the planned start and end (of an early start or late end only the
+    coverage tells). `silent_share` is the share of the audio
     below -60 dBFS, None before it was measured.
     """
 
@@ -105,42 +115,58 @@ class Account:
 
 
 def account(takes: Sequence[TakeFacts], window: Window) -> Account:
-    """Lay the takes on the clock: what of each belongs into the recording, and what is missing.
+    """Lay the takes, in the order of their recording, on the clock: what belongs into the recording, what is missing.
 
     Where two takes overlap (a server resends its last seconds) the later one begins where the earlier one ended.
+    Without audio, all of the planned time is `late`.
     """
     cuts: list[Cut] = []
     gaps: list[Gap] = []
     reached = window.opens
-    before: TakeFacts | None = None
-    for take in takes:
-        missing = _seconds(take.begins - reached)
-        if before is None or missing > CLOCK:
-            skip = max(0.0, -missing)
-        else:
-            # The clock is good to a few tenths of a second: what lies within is joined as it came.
-            skip = -missing if missing < -CLOCK else 0.0
-        begins = take.begins + timedelta(seconds=skip)
-        ends = min(take.ends, window.closes)
-        length = _seconds(ends - begins)
-        if length <= 0:
+    for take in _on_one_clock(takes):
+        begins, ends = max(take.begins, reached), min(take.ends, window.closes)
+        if _seconds(ends - begins) < GAP:
             continue
-        if before is not None and missing > CLOCK:
-            gaps.append(Gap(_seconds(reached - window.opens), missing, before.ended_by))
-        cuts.append(Cut(take, Seconds(skip), length))
-        reached = max(reached, ends)
-        before = take
+        missing = _seconds(take.begins - reached)
+        if cuts and missing > GAP:
+            gaps.append(Gap(_seconds(reached - window.opens), missing, cuts[-1].take.ended_by))
+        if cuts and missing >= -CLOCK:
+            begins = take.begins
+        cuts.append(Cut(take, _seconds(begins - take.begins), _seconds(ends - begins)))
+        reached = ends
 
-    first = cuts[0].take.begins + timedelta(seconds=cuts[0].skip) if cuts else window.closes
     return Account(
         cuts=tuple(cuts),
         gaps=tuple(gaps),
         planned=window.length,
         recorded=Seconds(sum(cut.length for cut in cuts)),
-        late=Seconds(max(0.0, _seconds(first - window.start))),
-        short=Seconds(max(0.0, _seconds(window.end - reached))),
+        late=_missing(window.start, cuts[0].begins if cuts else window.end),
+        short=_missing(reached, window.end) if cuts else Seconds(0),
         takes=len(cuts),
     )
+
+
+def _on_one_clock(takes: Sequence[TakeFacts]) -> Iterator[TakeFacts]:
+    """The takes, those behind the ones before them that a clock set back has put in front.
+
+    A machine without a battery-backed clock is in the past when it comes back from a power cut. Its takes were
+    recorded all the same, so they are laid on the end of what there was, and none of it is lost.
+    """
+    reached: datetime | None = None
+    set_back = timedelta()
+    for take in takes:
+        begins = take.begins
+        if reached is not None and begins + RESENT < reached:
+            if begins + set_back + RESENT < reached:
+                set_back = reached - begins
+            begins += set_back
+        placed = replace(take, begins=begins)
+        reached = placed.ends if reached is None else max(reached, placed.ends)
+        yield placed
+
+
+def _missing(planned: datetime, found: datetime) -> Seconds:
+    return Seconds(max(0.0, _seconds(found - planned)))
 
 
 def _seconds(span: timedelta) -> Seconds:
