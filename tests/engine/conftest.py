@@ -5,14 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from rolltape.store import Database, migrate
+from rolltape.store import Database
 from tests.services.conftest import Bench, build
 
 
 @pytest.fixture
-async def bench(tmp_path: Path, ffmpeg: str) -> AsyncIterator[Bench]:
-    url = f"sqlite:///{tmp_path / 'test.db'}"
-    await migrate(url)
-    database = Database(url)
+async def bench(sqlite_url: str, tmp_path: Path, ffmpeg: str) -> AsyncIterator[Bench]:
+    database = Database(sqlite_url)
     yield build(database, tmp_path, ffmpeg)
     await database.close()

@@ -39,12 +39,12 @@ def postgres(folder: Path) -> Iterator[str]:
         yield f"postgresql://rolltape@127.0.0.1:{port}/{{name}}"
 
 
-def create_database(address: str, name: str) -> str:
-    """A new database on a server; returns its address."""
+def create_database(address: str, name: str, *, template: str = "template1") -> str:
+    """A new database on a server, a copy of `template`; returns its address."""
     import psycopg
 
     with psycopg.connect(address.format(name="postgres"), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')  # type: ignore[call-overload]
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')  # type: ignore[call-overload]
     return address.format(name=name)
 
 

@@ -1,10 +1,9 @@
 """Services on a real database: each test runs on SQLite and on PostgreSQL."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -13,9 +12,8 @@ from rolltape.capture import CaptureSettings
 from rolltape.domain.address import Egress
 from rolltape.domain.stream import StreamFields
 from rolltape.domain.units import Seconds
-from rolltape.store import Database, migrate
+from rolltape.store import Database
 from rolltape.transfer import TransferSettings
-from tests.servers.postgres import create_database, postgres
 
 START = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)  # a Monday
 
@@ -48,22 +46,14 @@ class Bench:
         return (await self.services.streams.create(fields)).id
 
 
-@pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with postgres(tmp_path_factory.mktemp("postgres")) as address:
-        yield address
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'test.db'}"
-    return create_database(request.getfixturevalue("postgres_server"), f"test{uuid4().hex}")
+def database_url(request: pytest.FixtureRequest) -> str:
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
 
 
 @pytest.fixture
 async def bench(database_url: str, tmp_path: Path, ffmpeg: str) -> AsyncIterator[Bench]:
-    await migrate(database_url)
     database = Database(database_url)
     yield build(database, tmp_path, ffmpeg)
     await database.close()

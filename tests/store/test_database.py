@@ -4,7 +4,6 @@ import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -18,7 +17,6 @@ from rolltape.domain.user import Token
 from rolltape.services.clock import utc_now
 from rolltape.store import Database, migrate
 from rolltape.store.database import APPLICATION_ID, DatabaseError
-from tests.servers.postgres import create_database, postgres
 
 
 @pytest.fixture
@@ -37,16 +35,14 @@ async def test_migrations_make_the_schema_of_the_models(url: str) -> None:
     engine.dispose()
 
 
-async def test_migrations_make_the_same_schema_on_postgresql(tmp_path_factory: pytest.TempPathFactory) -> None:
-    with postgres(tmp_path_factory.mktemp("postgres")) as address:
-        url = create_database(address, f"test{uuid4().hex}")
-        await migrate(url)
+async def test_migrations_make_the_same_schema_on_postgresql(postgresql_url: str) -> None:
+    await migrate(postgresql_url)
 
-        engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
-        with engine.connect() as connection:
-            context = MigrationContext.configure(connection, opts={"compare_type": False})
-            assert compare_metadata(context, Base.metadata) == []
-        engine.dispose()
+    engine = create_engine(postgresql_url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": False})
+        assert compare_metadata(context, Base.metadata) == []
+    engine.dispose()
 
 
 async def test_sqlite_is_set_up_to_keep_what_it_was_given(url: str) -> None:

@@ -8,6 +8,7 @@ import ipaddress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rolltape.services.tokens import Tokens
@@ -27,10 +28,6 @@ _HEADERS = (
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
-
-
-class BodyTooLarge(Exception):
-    """More came than was announced, or than is taken."""
 
 
 class Guard:
@@ -57,7 +54,7 @@ class Guard:
     async def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str, str] | None:
         announced = headers.get("content-length", "0")
         if not announced.isdecimal() or int(announced) > _largest(scope):
-            return 413, "too_large", f"At most {_largest(scope)} bytes are taken here."
+            return 413, "too_large", _too_large(scope)
         host = headers.get("host", "")
         if not self._is_known(host):
             message = "This name is not known here; list it in ROLLTAPE_ALLOWED_HOSTS to allow it."
@@ -85,27 +82,16 @@ class Guard:
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         left = _largest(scope)
-        began = False
 
         async def limited() -> Message:
             nonlocal left
             message = await receive()
             left -= len(message.get("body", b""))
             if left < 0:
-                raise BodyTooLarge
+                raise HTTPException(413, _too_large(scope))
             return message
 
-        async def watched(message: Message) -> None:
-            nonlocal began
-            began = True
-            await send(message)
-
-        try:
-            await self._app(scope, limited, watched)
-        except BodyTooLarge:
-            if not began:
-                answer = error_answer(413, "too_large", f"At most {_largest(scope)} bytes are taken here.")
-                await answer(scope, receive, send)
+        await self._app(scope, limited, send)
 
 
 class Prefix:
@@ -127,6 +113,10 @@ class Prefix:
 
 def _largest(scope: Scope) -> int:
     return LARGEST_UPLOAD if scope["method"] == "PUT" and scope["path"].endswith("/artwork") else LARGEST_BODY
+
+
+def _too_large(scope: Scope) -> str:
+    return f"At most {_largest(scope)} bytes are taken here."
 
 
 def _bearer(headers: Headers) -> str | None:
