@@ -24,28 +24,32 @@ _FIELD = "file"
 
 
 def check_artwork(original: bytes) -> str:
-    """The suffix for a file of this kind: `.jpg`, `.png` or `.webp`.
+    """The suffix for a file of this kind: `.jpg`, `.png` or `.webp`. What passes here can be made a cover later.
 
     Raises:
-        InputError: it is no image of these kinds, too large, or damaged.
+        InputError: it is no image of these kinds, too large, animated or damaged.
     """
     with _opened(original) as image:
+        suffix = SUFFIXES[str(image.format)]
         image.load()
-        return SUFFIXES[str(image.format)]
+    cover_jpeg(original)
+    return suffix
 
 
 def cover_jpeg(original: bytes) -> bytes:
     """The picture as a baseline JPEG of at most 600 pixels, upright, on white, with nothing but the picture in it.
 
     Raises:
-        InputError: it is no image of the kinds above, too large, or damaged.
+        InputError: it is no image of the kinds above, too large, animated or damaged.
     """
     with _opened(original) as image:
         image.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))  # a large JPEG is decoded at a fraction of its size
         upright = ImageOps.exif_transpose(image)
         upright.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
         made = BytesIO()
-        _on_white(upright).save(made, "JPEG", quality=JPEG_QUALITY, progressive=False, optimize=True)
+        cover = _on_white(upright)
+        cover.info.clear()  # Pillow would write EXIF, colour profile and comment again
+        cover.save(made, "JPEG", quality=JPEG_QUALITY, progressive=False, optimize=True)
     return made.getvalue()
 
 
