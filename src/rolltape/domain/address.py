@@ -15,7 +15,9 @@ LONGEST = 2048  # characters, as browsers and proxies have it
 DEFAULT_PORTS = {"http": 80, "https": 443, "rtmp": 1935, "rtmps": 443, "rtsp": 554}
 
 _NAT64 = IPv6Network("64:ff9b::/96")
-_URL_IN_TEXT = re.compile(r"\b(?:https?|rtmps?|rtsp|srt|icy)://[^\s\"'<>]+")
+_USERINFO = re.compile(r"://[^/?#]*@")
+_QUERY = re.compile(r"[?#]")
+_CLOSING = "\"'<>)],.:;"  # what a sentence may put behind an address
 
 
 def check_url(url: str, name: str = "url") -> str:
@@ -63,8 +65,8 @@ def mask(url: str) -> str:
 
 
 def mask_all(text: str) -> str:
-    """`text` with every address in it masked."""
-    return _URL_IN_TEXT.sub(lambda found: mask(found[0]), text)
+    """`text` with every address in it masked, whatever its scheme, and however it is quoted."""
+    return "".join(_mask_word(word) if "://" in word else word for word in re.split(r"(\s+)", text))
 
 
 @dataclass(frozen=True)
@@ -89,12 +91,9 @@ class Egress:
         ip = _plain(ip_address(address.partition("%")[0]))
         shown = f"{host} ({address})" if host and host != address else address
         if ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip.is_reserved:
-            return f"{shown} is not a place to reach from here; allow it with ROLLTAPE_ALLOW_TARGETS={host}:{port}"
+            return f"{shown} is not a place to reach from here; {_way_out(host or address, port)}"
         if not typed and not ip.is_global:
-            return (
-                f"a public address led to {shown}, which is in the local network; "
-                f"allow it with ROLLTAPE_ALLOW_TARGETS={host or address}:{port}"
-            )
+            return f"a public address led to {shown}, which is in the local network; {_way_out(host or address, port)}"
 
         return None
 
@@ -103,11 +102,28 @@ class Egress:
         return not _plain(ip_address(address.partition("%")[0])).is_global
 
 
+def _way_out(host: str, port: int) -> str:
+    return f"allow it with ROLLTAPE_ALLOW_TARGETS={f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _mask_word(word: str) -> str:
+    """A word with an address in it, or several. No address has white space in it, so what is secret ends with it."""
+    word = _USERINFO.sub("://***@", word)
+    query = _QUERY.search(word, word.index("://"))
+    if query is None:
+        return word
+    secret = word[query.start() :]
+    closing = secret[len(secret.rstrip(_CLOSING)) :]
+
+    return f"{word[: query.start()]}?***{closing}"
+
+
 def _plain(ip: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """The IPv4 address inside a mapped or translated IPv6 one."""
+    """The IPv4 address inside a mapped, translated or tunnelled IPv6 one."""
     if isinstance(ip, IPv6Address):
-        if ip.ipv4_mapped is not None:
-            return ip.ipv4_mapped
+        inner = ip.ipv4_mapped or ip.sixtofour
+        if inner is not None:
+            return inner
         if ip in _NAT64:
             return IPv4Address(int(ip) & 0xFFFFFFFF)
 

@@ -46,12 +46,15 @@ def check(pattern: str, field: str) -> str:
     """`pattern`, if it can be rendered.
 
     Raises:
-        InputError: it is empty or too long, has an unknown name, or a brace that belongs to no name.
+        InputError: it is empty or too long, has an unknown name, a brace that belongs to no name, or a character that
+            cannot be shown.
     """
     if not pattern.strip():
         raise InputError(field, "The pattern is empty.")
     if len(pattern) > LONGEST:
         raise InputError(field, f"The pattern is longer than {LONGEST} characters.")
+    if any(not char.isprintable() for char in pattern):
+        raise InputError(field, "There is a character in it that cannot be shown.")
     for name in _PLACE.findall(pattern):
         if name not in NAMES:
             raise InputError(field, f"There is no {{{name}}}; the names are {', '.join(NAMES)}.")
