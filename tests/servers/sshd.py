@@ -29,6 +29,7 @@ UsePAM no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
+SetEnv HOME={folder}/home
 MaxStartups 100
 LogLevel VERBOSE
 """

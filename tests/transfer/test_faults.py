@@ -277,6 +277,18 @@ async def test_sftp_that_cannot_be_started_gives_way_to_commands(tmp_path: Path,
         assert receipt.sha256 == recording.sha256
 
 
+async def test_a_shell_that_never_ends_gives_way_to_reading_back(tmp_path: Path, recording: Delivery):
+    command = 'case "$SSH_ORIGINAL_COMMAND" in *sha256*) exec sleep 60;; esac; exec /usr/lib/openssh/sftp-server'
+    with sshd(tmp_path / "sshd", config=[f"ForceCommand {command}"]) as server:
+        site = ssh_site(server, tmp_path / "there")
+        site = replace(site, settings=replace(site.settings, stall=Seconds(1)))
+
+        receipt = await site.send(recording)
+
+        assert receipt.verified_by is Proof.READBACK
+        assert site.files() == [str(recording.name)]
+
+
 @pytest.mark.parametrize("cut_after", [0, 1, 20, 30, 500, 1100, 1500, 1900, 2300, 2700, 3000, 3400, 3800, 4300])
 async def test_a_cut_at_any_moment_is_passing(ssh: Site, tmp_path: Path, cut_after: int):
     recording = make_recording(tmp_path / "recording.mp3", 100_000)

@@ -68,6 +68,9 @@ class Breaker:
 
     def failed(self, destination_id: int, error: TargetError, now: datetime, *, random: float) -> None:
         """It failed. Failures of a single file hold nobody back: they show that the host is well."""
+        if error.code == "aborted":
+            self.abandoned(destination_id)
+            return
         if error.code not in HOST_LEVEL:
             self.succeeded(destination_id)
             return

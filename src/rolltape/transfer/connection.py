@@ -134,25 +134,25 @@ class Connection:
         What it prints goes to `receive`, else into the outcome. `patience` is how many seconds longer than usual it
         may be silent.
         """
-        channel = self._channel()
-        if channel is None:
-            return None
         with self.translated(), self._watchdog.patient(patience):
-            channel.set_combine_stderr(receive is None)
-            try:
-                channel.exec_command(command)
-            except paramiko.SSHException:
-                if self.is_active:
-                    return None
-                raise
-            stream = ChannelStream(self, channel)
+            stream = self._command(command, with_errors=receive is None)
+            if stream is None:
+                return None
             stream.send_all(send)
             return stream.outcome(receive)
 
     def sha256(self, path: str, size: Bytes) -> str | None:
-        """The digest of a file, computed by the server; None where it does not."""
-        outcome = self.run(shell.sha256(path), patience=Seconds(size / SLOW_DISK))
-        return shell.find_digest(outcome.output) if outcome is not None and outcome.status == 0 else None
+        """The digest of a file, computed by the server; None where it does not, or does not come to an end."""
+        patience = Seconds(self.stall + size / SLOW_DISK)
+        with self.translated(), self._watchdog.patient(patience):
+            stream = self._command(shell.sha256(path), with_errors=True)
+            if stream is None:
+                return None
+            try:
+                outcome = stream.outcome(within=patience)
+            except TimeoutError:  # some shells wait for a person; the file can still be read back
+                return None
+        return shell.find_digest(outcome.output) if outcome.status == 0 else None
 
     @contextmanager
     def patient(self, more: Seconds) -> Iterator[None]:
@@ -288,6 +288,20 @@ class Connection:
                 code="host_key_changed",
             )
 
+    def _command(self, command: str, *, with_errors: bool) -> "ChannelStream | None":
+        channel = self._channel()
+        if channel is None:
+            return None
+        self._watchdog.heard()
+        channel.set_combine_stderr(with_errors)
+        try:
+            channel.exec_command(command)
+        except paramiko.SSHException:
+            if self.is_active:
+                return None
+            raise
+        return ChannelStream(self, channel)
+
     def _channel(self) -> paramiko.Channel | None:
         with self.translated():
             try:
@@ -352,8 +366,16 @@ class ChannelStream:
         self._connection.check_aborted()
         self._channel.shutdown_write()
 
-    def outcome(self, receive: Callable[[bytes], None] | None) -> Outcome:
-        """Read to the end."""
+    def outcome(self, receive: Callable[[bytes], None] | None = None, *, within: Seconds | None = None) -> Outcome:
+        """Read to the end. `TimeoutError` when nothing came for `within` seconds; the channel is closed then."""
+        try:
+            return self._read_to_end(receive, within)
+        except TimeoutError:
+            self._channel.close()
+            raise
+
+    def _read_to_end(self, receive: Callable[[bytes], None] | None, within: Seconds | None) -> Outcome:
+        self._channel.settimeout(within)
         output = b""
         while True:
             self._connection.heard()

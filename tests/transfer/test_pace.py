@@ -1,0 +1,53 @@
+"""The bandwidth limit."""
+
+import pytest
+
+from rolltape.transfer.pace import Pace
+
+
+class Clock:
+    now = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        self.now += seconds
+
+
+def paced(limit: int | None, clock: Clock) -> Pace:
+    return Pace(limit, lambda: None, clock=lambda: clock.now, sleep=clock.sleep)
+
+
+@pytest.mark.parametrize("limit", [1024, 10_000, 1_000_000])
+def test_the_rate_is_even_and_not_above_the_limit(limit: int):
+    clock = Clock()
+    pace = paced(limit, clock)
+    block = pace.block(130_000)
+    sent = 0
+
+    for data in pace.slowed(iter([bytes(block)] * 100)):
+        sent += len(data)
+        assert sent <= limit * clock.now + 2 * block
+
+    assert 100 * block / clock.now == pytest.approx(limit, rel=0.05)
+
+
+def test_a_slow_reader_does_not_earn_a_burst():
+    clock = Clock()
+    pace = paced(10_000, clock)
+    sent = []
+    for data in pace.slowed(iter([bytes(1000)] * 30)):
+        sent.append((clock.now, len(data)))
+        if len(sent) == 10:
+            clock.now += 60  # the line was down
+
+    after = [moment for moment, _ in sent[10:]]
+    assert after[-1] - after[0] > 1.5
+
+
+def test_without_a_limit_nothing_waits():
+    clock = Clock()
+    pace = paced(None, clock)
+
+    assert len(list(pace.slowed(iter([b"x"] * 1000)))) == 1000
+    assert clock.now == 0
+    assert pace.block(130_000) == 130_000
