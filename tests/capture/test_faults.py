@@ -9,7 +9,7 @@ from rolltape.domain.errors import FormatUnsupported, SourceError
 from rolltape.domain.units import Seconds
 from tests.capture.conftest import Recording
 from tests.servers.faulty import FaultyStation
-from tests.servers.process import free_port
+from tests.servers.process import free_port, program
 
 
 @pytest.fixture
@@ -151,6 +151,30 @@ async def test_noise_between_frames_is_left_out(station: FaultyStation, record: 
 
     assert len(recorded.journal.takes) == 1
     assert recorded.decoded_seconds == pytest.approx(4, abs=0.3)
+
+
+@pytest.mark.parametrize(("path", "missing"), [("hiccup", 4), ("catchup", 0)])
+async def test_after_a_pause_the_clock_tells_whether_audio_is_missing(
+    station: FaultyStation, record: Recording, path: str, missing: float
+) -> None:
+    recorded = await record(station.url(path), 9)
+
+    assert len(recorded.journal.takes) == 2
+    assert "lost" not in recorded.kinds
+    assert sum(gap.length for gap in recorded.account.gaps) == pytest.approx(missing, abs=0.2)
+    assert recorded.decoded_seconds == pytest.approx(9 - missing, abs=0.3)
+
+
+@pytest.mark.parametrize("program_name", ["bundled", "debian"])
+async def test_a_new_title_in_an_ogg_stream_does_not_end_the_take(
+    station: FaultyStation, record: Recording, settings: CaptureSettings, program_name: str
+) -> None:
+    used = settings if program_name == "bundled" else dataclasses.replace(settings, ffmpeg=program("ffmpeg"))
+
+    recorded = await record(station.url("chain"), 6, settings=used)
+
+    assert len(recorded.journal.takes) == 1
+    assert recorded.decoded_seconds == pytest.approx(6, abs=0.3)
 
 
 async def test_without_any_audio_the_last_reason_is_raised_at_the_end(

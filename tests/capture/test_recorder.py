@@ -72,6 +72,14 @@ async def test_a_take_begins_as_much_earlier_as_the_burst_is_long(mp3_station: s
     assert early.total_seconds() == pytest.approx(BURST, abs=0.7)  # Icecast sends whole blocks of its source
 
 
+async def test_a_take_is_placed_on_the_clock_to_a_tenth_of_a_second(station: FaultyStation, record: Recording) -> None:
+    recorded = await record(station.url("ok"), 3)
+
+    connected = next(event.at for event in recorded.events if event.kind == "connected")
+    begins = recorded.journal.takes[0].begins
+    assert (connected - begins).total_seconds() == pytest.approx(2, abs=0.1)  # the burst of this station
+
+
 async def test_a_planned_session_connects_early_and_ends_on_time(mp3_station: str, record: Recording) -> None:
     recorded = await record(mp3_station, 3, now=False, starts_in=6)
 

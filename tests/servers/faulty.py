@@ -16,10 +16,14 @@ _HTML = b"<!DOCTYPE html><html><head><title>Portal</title></head><body>" + b"Ple
 
 @dataclass
 class FaultyStation:
-    """`mp3` and `aac` are whole frames. `requests` are the heads of the requests that came."""
+    """`mp3` and `aac` are whole frames, `ogg` is a chain of files; all of 128 kbit/s or so.
+
+    `requests` are the heads of the requests that came.
+    """
 
     mp3: bytes
     aac: bytes = b""
+    ogg: bytes = b""
     requests: list[str] = field(default_factory=list)
     visits: Counter[str] = field(default_factory=Counter)
     port: int = 0
@@ -231,6 +235,24 @@ class FaultyStation:
         self._play(connection, 2)
         self._play(connection, audio=self.aac)
 
+    def _chain(self, connection: socket.socket) -> None:
+        _head(connection, "application/ogg")
+        self._play(connection, audio=self.ogg)
+
+    def _hiccup(self, connection: socket.socket) -> None:
+        """Four seconds without audio, which is lost."""
+        _head(connection)
+        self._play(connection, 2)
+        self._stop.wait(4)
+        self._play(connection, burst=0)
+
+    def _catchup(self, connection: socket.socket) -> None:
+        """Four seconds without audio, which comes afterwards."""
+        _head(connection)
+        self._play(connection, 2)
+        self._stop.wait(4)
+        self._play(connection, burst=4)
+
     def _junk(self, connection: socket.socket) -> None:
         """Two seconds, then noise between the frames, then audio again."""
         _head(connection)
@@ -269,10 +291,10 @@ def _head(
 
 
 @contextlib.contextmanager
-def faulty_station(mp3: bytes, aac: bytes = b"") -> Iterator[FaultyStation]:
+def faulty_station(mp3: bytes, aac: bytes = b"", ogg: bytes = b"") -> Iterator[FaultyStation]:
     """A station on a free port until the block ends."""
     with socket.create_server(("127.0.0.1", 0), backlog=200) as server:
-        station = FaultyStation(mp3, aac, port=server.getsockname()[1])
+        station = FaultyStation(mp3, aac, ogg, port=server.getsockname()[1])
         threading.Thread(target=station.serve, args=(server,), daemon=True).start()
         try:
             yield station

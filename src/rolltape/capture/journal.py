@@ -164,9 +164,9 @@ def _settled(reading: _Reading, take: TakeFacts, folder: Path) -> TakeFacts | No
     path = folder / take.file
     if not path.is_file():
         return None
-    if take.number in reading.closed:
-        return take if take.duration > 0 else None
     size = reading.sizes.get(take.number, 0)
+    if take.number in reading.closed and path.stat().st_size >= size:
+        return take if take.duration > 0 else None
     seconds = measure(path, take.format.codec, known=take.duration, size=size)
     if not seconds:
         return None

@@ -91,7 +91,7 @@ class Recorder:
                 await self._record(tape)
         finally:
             tape.close_take(INTERRUPTED)
-            tape.close()
+            await tape.close()
         if not tape.done:
             raise self._attempts.error or _too_late()
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from math import inf, isfinite
 from pathlib import Path
 from time import monotonic
@@ -23,6 +23,7 @@ from rolltape.capture.measure import measure
 from rolltape.domain.take import AudioFormat, TakeFacts
 from rolltape.domain.units import BitsPerSecond, Bytes, Seconds
 
+PAUSE = Seconds(3)  # without audio: what follows may have lost its place on the clock
 _DISK_THREADS = 2  # a disk does one thing at a time
 
 
@@ -90,15 +91,20 @@ class Take:
             finally:
                 os.close(file)
 
-    def close(self) -> None:
-        """Put it on the disk and close it."""
-        self.sync()
+    def finish(self) -> None:
+        """No more audio comes: see how much there is in the end."""
         if self._file is None:
             self.size = self.path.stat().st_size
             self.media = measure(self.path, self.format.codec, known=Seconds(self.media), size=self.size)
-            return
-        os.close(self._file)
-        self._file = None
+
+    def close(self) -> None:
+        """Put it on the disk and close it. Waits for the disk."""
+        try:
+            self.sync()
+        finally:
+            if self._file is not None:
+                os.close(self._file)
+                self._file = None
 
 
 class Tape:
@@ -112,6 +118,7 @@ class Tape:
         self._clock = clock
         self._on_event = on_event
         self._syncing: asyncio.Future[None] | None = None
+        self._closing: list[asyncio.Future[None]] = []
         self.journal = JournalWriter(folder)
         self.done = done
         self.take: Take | None = None
@@ -142,6 +149,7 @@ class Tape:
     def begin(self, format: AudioFormat, suffix: str, *, ours: bool = True) -> Path:
         if self.take is not None:
             self.close_take("The format of the stream changed.")
+            self.is_connected = True
         number = self._free_number()
         path = self.folder / f"take-{number:03d}{suffix}"
         self.take = Take(number, path, format, ours=ours)
@@ -151,6 +159,9 @@ class Tape:
 
     def append(self, frames: bytes, seconds: Seconds) -> None:
         assert self.take is not None
+        silence = monotonic() - self.take.arrived
+        if self.take.media and silence > max(PAUSE, 3 * self.take.pause):
+            self._begin_anew(self.take, silence)
         self.take.append(frames, seconds)
 
     def reached(self, seconds: Seconds, size: Bytes) -> None:
@@ -170,22 +181,43 @@ class Tape:
         if self.take is None or (self._syncing is not None and not self._syncing.done()):
             return
         self._write_take("sync", self.take)
-        self._syncing = asyncio.get_running_loop().run_in_executor(_disk(), self._sync, self.take)
+        self._syncing = self._on_disk(partial(self._sync, self.take))
 
     def close_take(self, ended_by: str) -> None:
-        """Put the present take on the disk, if there is one, and be ready for the next."""
+        """End the present take, if there is one, and be ready for the next. `close` waits until it is on the disk."""
         self.is_connected = False
         take, self.take = self.take, None
         if take is None:
             return
-        take.close()
+        take.finish()
         facts = take.facts(self._clock, ended_by)
         self._write_take("closed", take, ended_by=ended_by)
         if facts.duration:
             self.done = [*self.done, facts]
+        self._closing.append(self._on_disk(take.close))
 
-    def close(self) -> None:
-        self.journal.close()
+    async def close(self) -> None:
+        """Have everything on the disk. Many sessions end in the same second, and the others go on meanwhile.
+
+        Raises:
+            OSError: the disk is full or broken.
+        """
+        await asyncio.gather(*self._closing)
+        await self._on_disk(self.journal.close)
+
+    def _on_disk(self, action: Callable[[], None]) -> asyncio.Future[None]:
+        """Done by another thread, because it waits for the disk."""
+        return asyncio.get_running_loop().run_in_executor(_disk(), action)
+
+    def _begin_anew(self, take: Take, silence: float) -> None:
+        """A take of its own for what comes after a pause: only its own clock tells whether any audio is missing."""
+        why = f"Nothing came for {silence:.1f} s."
+        self.close_take(why)
+        self.begin(take.format, take.path.suffix)
+        self.is_connected = True
+        assert self.take is not None
+        self.take.pause = silence  # some servers send in gushes; the next one is no surprise
+        self._on_event("paused", why)
 
     def _sync(self, take: Take) -> None:
         # The take may be closed meanwhile; closing puts it on the disk itself.

@@ -2,6 +2,7 @@
 
 `-flush_packets 1`: else 256 KiB wait in its memory for a kill to lose them. The white lists: a playlist must not
 read files, and no decoder but those for audio is opened to probe. `file:`: a name is never taken for a protocol.
+No `-xerror`: with FFmpeg 5.1 every new title of an Ogg stream would end the take, for its clock steps back by 3 ms.
 """
 
 from pathlib import Path
@@ -36,7 +37,7 @@ def capture(url: str, file: Path, *, verify_tls: bool, authorities: str | None, 
     `authorities` is the file with the certificates to verify TLS by, None for FFmpeg's own.
     """
     return [
-        *("-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+warning", "-xerror"),
+        *("-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+warning"),
         *_source(urlsplit(url).scheme.lower(), verify_tls=verify_tls, authorities=authorities, user_agent=user_agent),
         *("-probesize", str(_PROBE_BYTES), "-analyzeduration", str(_PROBE_TIME)),
         *("-i", url),
