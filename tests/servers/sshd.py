@@ -7,6 +7,7 @@ a mount namespace of the server's own) and another user (`nobody`) can be had on
 import contextlib
 import getpass
 import os
+import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,12 +15,12 @@ from pathlib import Path
 
 from rolltape.domain.address import Egress
 from rolltape.domain.destination import DestinationFields, HostKey
-from tests.servers.process import answers, free_port, program, running
+from tests.servers.process import free_port, program, running
 
 SFTP_SERVER = "internal-sftp"
 
 _CONFIG = """
-ListenAddress 127.0.0.1
+ListenAddress {host}
 Port {port}
 HostKey {folder}/host_key
 PidFile none
@@ -43,6 +44,7 @@ class Sshd:
     folder: Path
     pid: int
     user: str
+    host: str = "127.0.0.1"
 
     @property
     def home(self) -> Path:
@@ -55,7 +57,7 @@ class Sshd:
     @property
     def egress(self) -> Egress:
         """Loopback is forbidden ground but for this server."""
-        return Egress(frozenset({("127.0.0.1", self.port)}))
+        return Egress(frozenset({(self.host, self.port)}))
 
     @property
     def host_key(self) -> HostKey:
@@ -64,7 +66,7 @@ class Sshd:
     def destination(self, **more: object) -> DestinationFields:
         fields: dict[str, object] = {
             "name": "nas",
-            "host": "127.0.0.1",
+            "host": self.host,
             "port": self.port,
             "user": self.user,
             "key_file": "id",
@@ -98,15 +100,17 @@ def sshd(
     sftp: str | None = SFTP_SERVER,
     user: str = "",
     host_key_type: str = "ed25519",
-    port: int | None = None,
     disk: int | None = None,
+    host: str = "127.0.0.1",
+    within: Sequence[str] = (),
 ) -> Iterator[Sshd]:
     """An OpenSSH server until the block ends. `sftp` is its subsystem, None for a server without.
 
+    `within` is a command that runs it somewhere else, where its address is `host`.
     With `disk`, its home is a disk of so many bytes; from outside, `inside()` leads there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    port = port or free_port()
+    port = free_port()
     for name in ("home", "keys"):
         (folder / name).mkdir(exist_ok=True)
     if not (folder / "host_key").exists():
@@ -114,7 +118,7 @@ def sshd(
     if not (folder / "keys" / "id").exists():
         make_key(folder / "keys" / "id")
     (folder / "authorized_keys").write_bytes((folder / "keys" / "id.pub").read_bytes())
-    lines = [_CONFIG.format(port=port, folder=folder), *config]
+    lines = [_CONFIG.format(port=port, folder=folder, host=host), *config]
     if sftp is not None:
         lines.insert(1, f"Subsystem sftp {sftp}")
     (folder / "sshd_config").write_text("\n".join(lines) + "\n")
@@ -125,13 +129,19 @@ def sshd(
     if disk is not None:
         mount = f'mount -t tmpfs -o size={disk},mode=0777 tmpfs "$0" && exec "$@"'
         command = [program("unshare"), "--mount", program("sh"), "-c", mount, folder / "home", *command]
-    with running(command, log=folder / "sshd.log", ready=lambda: answers(port)) as process:
-        yield Sshd(port, folder, process.pid, user or getpass.getuser())
+    with running([*within, *command], log=folder / "sshd.log", ready=lambda: _answers(host, port)) as process:
+        yield Sshd(port, folder, process.pid, user or getpass.getuser(), host)
 
 
 def inside(server: Sshd, path: Path) -> Path:
     """`path` as the server sees it, where its disk is its own."""
     return Path(f"/proc/{server.pid}/root") / path.relative_to("/")
+
+
+def _answers(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((host, port)) == 0
 
 
 def descendants(pid: int) -> list[int]:

@@ -43,7 +43,7 @@ async def test_pkcs8_of_ed25519_as_openssl_writes_it(tmp_path: Path):
 
 @pytest.mark.parametrize("form", [(), ("-m", "PEM")], ids=["OpenSSH", "PEM"])
 def test_a_key_with_a_passphrase_is_refused_with_a_way_out(tmp_path: Path, form: tuple[str, ...]):
-    make_key(tmp_path / "key", "rsa", "-N", "secret", *form)
+    make_key(tmp_path / "key", "ecdsa", "-N", "secret", *form)
 
     with pytest.raises(TargetRefused) as refused:
         load_key(tmp_path, "key")

@@ -125,7 +125,7 @@ class Connection:
         self,
         command: str,
         *,
-        send: Iterable[bytes] = (),
+        send: Iterable[memoryview] = (),
         receive: Callable[[bytes], None] | None = None,
         patience: Seconds = Seconds(0),
     ) -> Outcome | None:
@@ -341,9 +341,14 @@ class ChannelStream:
         self._connection = connection
         self._channel = channel
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | memoryview) -> None:
+        rest = memoryview(data)  # sendall() would copy what is left, for each packet
         with self._connection.translated():
-            self._channel.sendall(data)
+            while rest:
+                sent = self._channel.send(rest)  # type: ignore[arg-type]  # it takes any buffer
+                if sent == 0:
+                    raise EOFError("the server closed the channel")
+                rest = rest[sent:]
 
     def receive(self, size: int) -> bytes:
         with self._connection.translated():
@@ -357,7 +362,7 @@ class ChannelStream:
         """Bytes of data that go into one packet; Paramiko keeps 64 for itself."""
         return int(self._channel.out_max_packet_size) - 64
 
-    def send_all(self, blocks: Iterable[bytes]) -> None:
+    def send_all(self, blocks: Iterable[memoryview]) -> None:
         """Send `blocks`, and that there are no more; stops early where the command has ended."""
         for block in blocks:
             if self._channel.closed or self._channel.eof_received:

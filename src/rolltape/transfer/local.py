@@ -15,7 +15,7 @@ from rolltape.domain.transfer import Proof, Receipt
 from rolltape.domain.units import Bytes
 from rolltape.transfer import problems
 from rolltape.transfer.pace import Pace
-from rolltape.transfer.place import Entry, hand_over, read_block, shown_size, try_out
+from rolltape.transfer.place import Entry, Original, hand_over, read_into, shown_size, try_out
 from rolltape.transfer.target import Delivery, TransferSettings, Trial
 
 BLOCK = 1024 * 1024  # bytes
@@ -88,15 +88,16 @@ class LocalPlace:
         with self._translated(path):
             (self._folder / path).mkdir(parents=True, exist_ok=True)
 
-    def write(self, part: PurePosixPath, file: BinaryIO, start: int, on_progress: Callable[[Bytes], None]) -> None:
+    def write(self, part: PurePosixPath, file: Original, start: int, on_progress: Callable[[Bytes], None]) -> None:
         pace = Pace(self._limit, self._check_aborted)
+        buffer = memoryview(bytearray(pace.block(BLOCK)))
         file.seek(start)
-        blocks = iter(lambda: read_block(file, pace.block(BLOCK)), b"")
         with self._translated(part), self._opened(part, anew=start == 0) as copy:
             copy.seek(start)
-            for block in pace.slowed(blocks):
+            while size := read_into(file, buffer):
+                pace.wait(size)
                 self._check_aborted()
-                copy.write(block)
+                copy.write(buffer[:size])
                 on_progress(Bytes(copy.tell()))
             os.fsync(copy.fileno())
 

@@ -1,7 +1,7 @@
 """Not faster than allowed: a token bucket."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 BURST = 0.25  # s worth of bytes that may go at once
 NAP = 0.2  # s at most between two looks whether somebody aborted
@@ -25,19 +25,19 @@ class Pace:
         self._check = check
         self._clock = clock
         self._sleep = sleep
+        self._due = clock()
 
     def block(self, largest: int) -> int:
         """A good size of a block: small enough for the rate to be even."""
         return largest if self._limit is None else max(1024, min(largest, int(self._limit * BURST)))
 
-    def slowed(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
-        """The same blocks, each when it is due."""
-        due = self._clock()
-        for block in blocks:
-            if self._limit is not None:
-                self._wait_until(due)
-                due = max(due, self._clock() - BURST) + len(block) / self._limit
-            yield block
+    def wait(self, size: int) -> None:
+        """Wait until `size` more bytes may go."""
+        if self._limit is None:
+            return
+        self._due = max(self._due, self._clock() - BURST)
+        self._wait_until(self._due)
+        self._due += size / self._limit
 
     def _wait_until(self, due: float) -> None:
         while (left := due - self._clock()) > 0:

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import BytesIO
+from io import BytesIO, FileIO
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Protocol
+from typing import Protocol
 from uuid import uuid4
 
 from rolltape.domain.errors import TargetError, TargetRefused, TargetUnreachable
@@ -33,6 +33,14 @@ class Entry:
     is_folder: bool = False
 
 
+class Original(Protocol):
+    """An open file, or something like it."""
+
+    def readinto(self, buffer: memoryview, /) -> int | None: ...
+
+    def seek(self, offset: int, /) -> int: ...
+
+
 class Place(Protocol):
     """A directory, here or elsewhere. Every path is relative to it; every call blocks and may raise a TargetError."""
 
@@ -51,7 +59,7 @@ class Place(Protocol):
     def make_folders(self, path: PurePosixPath) -> None:
         """Make the folder `path` and those above it, as far as they are missing."""
 
-    def write(self, part: PurePosixPath, file: BinaryIO, start: int, on_progress: Callable[[Bytes], None]) -> None:
+    def write(self, part: PurePosixPath, file: Original, start: int, on_progress: Callable[[Bytes], None]) -> None:
         """Write `file` from byte `start` on to `part`, which has at least that many (0: begin anew).
 
         It is durable as far as the place can make it so. `on_progress` is told how much of the file is there.
@@ -130,7 +138,7 @@ def _check_directory(place: Place) -> None:
         raise problems.not_a_directory(place.shown(here))
 
 
-def _send(place: Place, delivery: Delivery, file: BinaryIO, on_progress: Callable[[Bytes], None]) -> Proof:
+def _send(place: Place, delivery: Delivery, file: FileIO, on_progress: Callable[[Bytes], None]) -> Proof:
     part = delivery.part
     start = _resume_at(place.look(part), delivery.size)
     _check_space(place, delivery, already=start)
@@ -197,9 +205,9 @@ def _look_again(place: Place, delivery: Delivery) -> None:
 
 
 @contextmanager
-def _original(delivery: Delivery) -> Iterator[BinaryIO]:
+def _original(delivery: Delivery) -> Iterator[FileIO]:
     try:
-        file = delivery.file.open("rb", buffering=0)
+        file = FileIO(delivery.file)
     except OSError as exc:
         raise TargetRefused(
             f"{delivery.file}: the recording cannot be read: {exc.strerror}", code="original_missing"
@@ -210,15 +218,16 @@ def _original(delivery: Delivery) -> Iterator[BinaryIO]:
         yield file
 
 
-def read_block(file: BinaryIO, size: int) -> bytes:
-    """The next `size` bytes of the original, fewer only at its end."""
+def read_into(file: Original, buffer: memoryview) -> int:
+    """Fill `buffer` with what comes next of the original; how many bytes, fewer than it holds only at the end."""
+    filled = 0
     try:
-        block = file.read(size)
-        while block and len(block) < size and (more := file.read(size - len(block))):
-            block += more
-        return block
+        while filled < len(buffer) and (size := file.readinto(buffer[filled:])):
+            filled += size
     except OSError as exc:
         raise TargetUnreachable(f"the recording cannot be read: {exc.strerror}", code="original_unreadable") from exc
+
+    return filled
 
 
 def _sha256(file: Path) -> str | None:

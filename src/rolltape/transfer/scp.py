@@ -6,7 +6,6 @@ Nothing is taken from the server but exit states, sizes and digests; every path 
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
-from typing import BinaryIO
 
 from rolltape.domain.errors import TargetError
 from rolltape.domain.transfer import Proof
@@ -14,7 +13,7 @@ from rolltape.domain.units import Bytes, Seconds
 from rolltape.transfer import problems, shell
 from rolltape.transfer.connection import Connection, Outcome
 from rolltape.transfer.pace import Pace
-from rolltape.transfer.place import REWIND, Entry, read_block
+from rolltape.transfer.place import REWIND, Entry, Original, read_into
 
 BLOCK = 4 * (32 * 1024 - 64)  # bytes: four full packets of a channel
 SYNC = Seconds(5 * 60)  # that a server may take to bring everything to its disk, at the end
@@ -70,10 +69,10 @@ class ShellPlace:
         if path.parts:
             self._run(shell.make_folders(self.full_path(path)), path)
 
-    def write(self, part: PurePosixPath, file: BinaryIO, start: int, on_progress: Callable[[Bytes], None]) -> None:
+    def write(self, part: PurePosixPath, file: Original, start: int, on_progress: Callable[[Bytes], None]) -> None:
         pace = Pace(self._limit, self._connection.check_aborted)
         file.seek(start)
-        blocks = pace.slowed(_told(file, pace.block(BLOCK), on_progress))
+        blocks = _blocks(file, start, pace, on_progress)
         command = shell.write(self.full_path(part), start, REWIND)
         self._check(self._connection.run(command, send=blocks, patience=SYNC), part)
 
@@ -117,8 +116,12 @@ class ShellPlace:
         raise problems.failed(where, f"the server said: {outcome.text}")
 
 
-def _told(file: BinaryIO, block: int, on_progress: Callable[[Bytes], None]) -> Iterator[bytes]:
-    """The rest of `file` in blocks; each that is fetched means that the one before was sent."""
-    while data := read_block(file, block):
-        yield data
-        on_progress(Bytes(file.tell()))
+def _blocks(file: Original, start: int, pace: Pace, on_progress: Callable[[Bytes], None]) -> Iterator[memoryview]:
+    """The rest of `file` in blocks; each that is asked for means that the one before was sent."""
+    buffer = memoryview(bytearray(pace.block(BLOCK)))
+    sent = start
+    while size := read_into(file, buffer):
+        pace.wait(size)
+        yield buffer[:size]
+        sent += size
+        on_progress(Bytes(sent))

@@ -9,7 +9,6 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
-from typing import BinaryIO
 
 from rolltape.domain.errors import TargetError, TargetUnreachable
 from rolltape.domain.transfer import Proof
@@ -18,7 +17,7 @@ from rolltape.transfer import problems
 from rolltape.transfer import sftp_client as sftp
 from rolltape.transfer.connection import SLOW_DISK, Connection
 from rolltape.transfer.pace import Pace
-from rolltape.transfer.place import Entry, read_block
+from rolltape.transfer.place import Entry, Original, read_into
 from rolltape.transfer.sftp_client import ProtocolError, SftpClient, StatusError
 
 WINDOW = Bytes(16 * 130 * 1024)  # unanswered bytes; a little more than the 2 MiB that OpenSSH lets come
@@ -75,16 +74,26 @@ class SftpPlace:
             elif not found.is_folder:
                 raise problems.name_taken(self.shown(folder))
 
-    def write(self, part: PurePosixPath, file: BinaryIO, start: int, on_progress: Callable[[Bytes], None]) -> None:
+    def write(self, part: PurePosixPath, file: Original, start: int, on_progress: Callable[[Bytes], None]) -> None:
         flags = sftp.WRITE if start else sftp.WRITE | sftp.CREATE | sftp.TRUNCATE
         pace = Pace(self._limit, self._connection.check_aborted)
         block = pace.block(self._client.block_size)
+        file.seek(start)
+        done = start
+
+        def fill(buffer: memoryview) -> int:
+            pace.wait(len(buffer))
+            return read_into(file, buffer)
+
+        def acknowledged(sent: int) -> None:
+            nonlocal done
+            done = sent
+            on_progress(Bytes(sent))
+
         with self._translated(part):
             handle = self._client.open(self._path(part), flags)
-            file.seek(start)
-            blocks = pace.slowed(iter(lambda: read_block(file, block), b""))
-            self._client.write(handle, blocks, start, WINDOW, lambda done: on_progress(Bytes(done)))
-            with self._connection.patient(Seconds(file.tell() / SLOW_DISK)):
+            self._client.write(handle, fill, start, block=block, window=WINDOW, on_acknowledged=acknowledged)
+            with self._connection.patient(Seconds(done / SLOW_DISK)):
                 self._client.sync(handle)
                 self._client.close(handle)
 

@@ -15,6 +15,8 @@ from typing import Protocol
 
 PACKET_HEAD = 4 + 1 + 4  # length, kind, request id
 WRITE_HEAD = PACKET_HEAD + 4 + 8 + 4  # and handle length, offset, data length; the handle comes on top
+HANDLE = 4  # bytes, as OpenSSH's are
+PACKETS = 4  # for one block
 LARGEST_ANSWER = 256 * 1024 + 1024  # OpenSSH's limit; more is a server that talks nonsense
 
 OK, EOF, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE, BAD_MESSAGE = range(6)
@@ -40,7 +42,7 @@ _NAMES = {
 class Stream(Protocol):
     """What it runs over. Both calls raise when the connection is gone."""
 
-    def send(self, data: bytes) -> None: ...
+    def send(self, data: bytes | memoryview) -> None: ...
 
     def receive(self, size: int) -> bytes:
         """At least one byte, at most `size`."""
@@ -155,27 +157,27 @@ class SftpClient:
     def write(
         self,
         handle: bytes,
-        blocks: Iterator[bytes],
+        fill: Callable[[memoryview], int],
         start: int,
+        *,
+        block: int,
         window: int,
         on_acknowledged: Callable[[int], None],
     ) -> None:
-        """Write `blocks` from offset `start` on, with at most `window` bytes unanswered at a time.
+        """Write from offset `start` on what `fill` puts into the buffer it is given, until that is nothing.
 
-        `on_acknowledged` is told up to where everything is answered for.
+        At most `window` bytes are unanswered at a time; `on_acknowledged` is told up to where all is answered for.
         """
+        head = WRITE_HEAD + len(handle)
+        buffer = memoryview(bytearray(head + block))
+        buffer[13 : 13 + len(handle)] = handle
         pending: deque[tuple[int, int]] = deque()
         unanswered, offset, done = 0, start, start
-        head = struct.pack(">I", len(handle)) + handle
-        for block in blocks:
+        while length := fill(buffer[head:]):
             self._last_id = ident = (self._last_id + 1) & 0xFFFFFFFF
-            length = len(block)
-            self._stream.send(
-                struct.pack(">IBI", 17 + len(head) + length, _WRITE, ident)
-                + head
-                + struct.pack(">QI", offset, length)
-                + block
-            )
+            struct.pack_into(">IBII", buffer, 0, head - 4 + length, _WRITE, ident, len(handle))
+            struct.pack_into(">QI", buffer, head - 12, offset, length)
+            self._stream.send(buffer[: head + length])
             pending.append((ident, length))
             unanswered += length
             offset += length
@@ -210,9 +212,8 @@ class SftpClient:
 
     @property
     def block_size(self) -> int:
-        """A good size of a block: four full packets with their head, where the server takes as much."""
-        handle = 4  # bytes, as OpenSSH's are
-        return min(self._largest_write, 4 * self._packet - WRITE_HEAD - handle)
+        """A good size of a block: so many full packets with their head, where the server takes as much."""
+        return min(self._largest_write, PACKETS * self._packet - WRITE_HEAD - HANDLE)
 
     # packets
 
@@ -231,7 +232,7 @@ class SftpClient:
 
     def _limit(self) -> int:
         """Bytes of data that one WRITE may carry."""
-        one_packet = self._packet - WRITE_HEAD - 4
+        one_packet = self._packet - WRITE_HEAD - HANDLE
         if b"limits@openssh.com" not in self.extensions:
             return one_packet
         try:
