@@ -163,6 +163,17 @@ def test_frames_after_lost_ones_are_silent_until_they_can_be_decoded(mp3: Take, 
     judges.assert_sound(out)
 
 
+def test_a_cut_behind_lost_frames_does_not_reach_back_over_them(mp3: Take, tmp_path: Path, out: Path):
+    frames = frames_of(mp3("cbr"))
+    take = tmp_path / "take.mp3"
+    take.write_bytes(b"".join(frames[:60]) + b"lost" * 300 + b"".join(frames[80:]))
+
+    joined = join([cut(take, 60 * head_of(frames[0]).duration, 2)], HERE, out)
+
+    assert 1 <= joined.silenced <= 3
+    judges.assert_sound(out)
+
+
 @pytest.mark.parametrize("kind", ["cbr", "vbr", "mpeg2"])
 def test_a_torn_frame_is_left_out(mp3: Take, tmp_path: Path, out: Path, kind: str):
     frames = frames_of(mp3(kind))
