@@ -1,6 +1,7 @@
 """What holds for every kind of target."""
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -26,8 +27,6 @@ async def test_a_delivered_file_arrives_whole(site: Site, recording: Delivery):
 
 
 async def test_the_time_of_the_recording_is_kept(site: Site, recording: Delivery):
-    import os
-
     os.utime(recording.file, (1_000_000_000, 1_000_000_000))
 
     await site.send(recording)
@@ -91,6 +90,28 @@ async def test_a_file_is_no_directory(site: Site, recording: Delivery):
         await site.send(recording)
 
     assert refused.value.code == "not_a_directory"
+
+
+async def test_a_file_where_a_folder_should_be_is_left_alone(site: Site, recording: Delivery):
+    (site.folder / "Radio").write_text("mine")
+
+    with pytest.raises(TargetRefused) as refused:
+        await site.send(recording)
+
+    assert refused.value.code == "name_taken"
+    assert (site.folder / "Radio").read_text() == "mine"
+
+
+async def test_a_link_that_leads_nowhere_is_not_replaced(site: Site, recording: Delivery):
+    taken = site.folder / recording.name
+    taken.parent.mkdir()
+    taken.symlink_to("nowhere")
+
+    with pytest.raises(TargetRefused) as refused:
+        await site.send(recording)
+
+    assert refused.value.code == "name_taken"
+    assert taken.is_symlink()
 
 
 NAMES = [

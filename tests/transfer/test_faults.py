@@ -270,6 +270,17 @@ async def test_server_with_neither_sftp_nor_shell(tmp_path: Path, recording: Del
         assert error.code == "no_file_access"
 
 
+async def test_what_a_server_says_is_shown_without_tricks(tmp_path: Path, recording: Delivery):
+    words = r'printf "x\033[2J\342\200\256y\n"; exit 3'
+    evil = f'case "$SSH_ORIGINAL_COMMAND" in *mkdir*) {words};; esac; sh -c "$SSH_ORIGINAL_COMMAND"'
+    with sshd(tmp_path / "sshd", sftp=None, config=[f"ForceCommand {evil}"]) as server:
+        error = await failure(ssh_site(server, tmp_path / "there"), recording)
+
+    assert error.code == "failed"
+    assert error.message.isprintable()
+    assert "x [2J y" in error.message
+
+
 async def test_sftp_that_cannot_be_started_gives_way_to_commands(tmp_path: Path, recording: Delivery):
     with sshd(tmp_path / "sshd", sftp="/nonexistent/sftp-server") as server:
         receipt = await ssh_site(server, tmp_path / "there").send(recording)

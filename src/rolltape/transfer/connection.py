@@ -5,13 +5,9 @@ failures told apart. Of all its authentication errors only "Authentication faile
 refusal; the rest are dead networks.
 """
 
-import errno
 import hashlib
 import logging
-import re
-import select
 import socket
-import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -24,18 +20,17 @@ from rolltape.domain.destination import DestinationFields, HostKey
 from rolltape.domain.errors import TargetError, TargetRefused, TargetUnreachable
 from rolltape.domain.units import Bytes, BytesPerSecond, Seconds
 from rolltape.transfer import problems, shell
+from rolltape.transfer.dial import dial
 from rolltape.transfer.keys import load_key
 from rolltape.transfer.target import TransferSettings
 from rolltape.transfer.watchdog import Watchdog
 
-CONNECT = Seconds(10)  # for one address
 ANSWER = 15.0  # s each for the greeting, the key exchange and the log-in
 SLOW_DISK = BytesPerSecond(10_000_000)  # the least a server must manage while it syncs or hashes, to count as alive
 LONGEST_OUTPUT = 64 * 1024  # of a command is kept
 
 _FIRST_CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
 _KEY_TYPES = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}  # algorithms by type of key, where the names differ
-_SLICE = 0.2  # s between two looks whether somebody aborted
 
 # What it logs as errors comes to us as exceptions, too.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
@@ -50,7 +45,7 @@ class Outcome:
 
     @property
     def text(self) -> str:
-        """The last line of what it said."""
+        """The last line of what it said; to be quoted with care."""
         lines = self.output.decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else f"exit status {self.status}"
 
@@ -71,7 +66,8 @@ class Connection:
 
     def open(self) -> None:
         """Connect, and see the server's key in `shown_key`."""
-        sock = self._connect()
+        where = self._destination
+        sock = dial(where.host, where.port, self._settings.egress, stall=self.stall, check=self.check_aborted)
         try:
             self._transport = self._negotiate(sock)
         except BaseException:
@@ -193,52 +189,6 @@ class Connection:
         """Whether the connection is up; then what failed is a channel."""
         return self._transport is not None and self._transport.is_active()
 
-    def _connect(self) -> socket.socket:
-        host, port = self.host, self._destination.port
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as exc:
-            raise TargetUnreachable(
-                f"{host}: there is no host of this name (or no name server)", code="unknown_host"
-            ) from exc
-        problem: TargetError | None = None
-        for family, kind, protocol, _, address in found:
-            refusal = self._settings.egress.refusal(str(address[0]), port, host=host, typed=True)
-            if refusal is not None:
-                problem = TargetRefused(refusal, code="address_refused")
-                continue
-            try:
-                return self._connect_to(socket.socket(family, kind, protocol), address)
-            except OSError as exc:
-                problem = _connect_problem(exc, host, port)
-        assert problem is not None, "getaddrinfo never answers with an empty list"
-        raise problem
-
-    def _connect_to(self, sock: socket.socket, address: tuple[object, ...]) -> socket.socket:
-        try:
-            sock.setblocking(False)
-            code = sock.connect_ex(address)
-            if code not in (0, errno.EINPROGRESS):
-                raise OSError(code, "cannot connect")
-            self._wait_connected(sock)
-            _tune(sock, self.stall)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
-
-    def _wait_connected(self, sock: socket.socket) -> None:
-        deadline = time.monotonic() + CONNECT
-        poll = select.poll()
-        poll.register(sock, select.POLLOUT)
-        while not poll.poll(_SLICE * 1000):
-            self.check_aborted()
-            if time.monotonic() > deadline:
-                raise TimeoutError(errno.ETIMEDOUT, "no answer")
-        self.check_aborted()
-        if code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            raise OSError(code, "cannot connect")
-
     def _negotiate(self, sock: socket.socket) -> paramiko.Transport:
         where = f"{self.host}:{self._destination.port}"
         transport = paramiko.Transport(sock)
@@ -321,7 +271,7 @@ class Connection:
             return TargetUnreachable(
                 f"{self.host}: no answer for {self.stall:g} s, so the connection was given up", code="stalled"
             )
-        detail = re.sub(r"\s+", " ", str(cause)).strip()
+        detail = problems.quote(str(cause))
         return TargetUnreachable(f"{where or self.host}: {what}{f' ({detail})' if detail else ''}", code=code)
 
     def _break(self) -> None:
@@ -396,32 +346,6 @@ class ChannelStream:
             raise EOFError("the command was broken off")
 
         return Outcome(status, output)
-
-
-def _tune(sock: socket.socket, stall: Seconds) -> None:
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (
-        ("TCP_USER_TIMEOUT", int(stall * 1000)),  # ms
-        ("TCP_KEEPIDLE", 10),  # s
-        ("TCP_KEEPINTVL", 5),
-        ("TCP_KEEPCNT", 3),
-    ):
-        if hasattr(socket, name):
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-def _connect_problem(exc: OSError, host: str, port: int) -> TargetUnreachable:
-    where = f"{host}:{port}"
-    if exc.errno == errno.ECONNREFUSED:
-        return TargetUnreachable(
-            f"{where}: the connection was refused; is the SSH server running?", code="connection_refused"
-        )
-    if exc.errno in (errno.ETIMEDOUT, None):
-        return TargetUnreachable(f"{where}: no answer within {CONNECT:g} s; is the machine on?", code="connect_timeout")
-    if exc.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
-        return TargetUnreachable(f"{where}: there is no way to this address; is the machine on?", code="no_route")
-    return TargetUnreachable(f"{where}: cannot connect: {exc.strerror}", code="connection_failed")
 
 
 def _host_key(key: paramiko.PKey) -> HostKey:

@@ -10,6 +10,7 @@ from typing import TypeVar, cast
 from rolltape.domain.destination import DestinationFields, HostKey
 from rolltape.domain.transfer import Receipt
 from rolltape.domain.units import Bytes, Seconds
+from rolltape.transfer import problems
 from rolltape.transfer.registry import TARGETS
 from rolltape.transfer.target import Delivery, Target, TransferSettings, Trial
 
@@ -39,7 +40,14 @@ async def deliver(
     loop = asyncio.get_running_loop()
     report = _seldom(lambda sent: _call_soon(loop, lambda: on_progress(sent)), whole=delivery.size)
     target = TARGETS[destination.kind](destination, host_key, settings)
-    return await _in_thread(target, lambda: target.send(delivery, report))
+
+    def send() -> Receipt:
+        try:
+            return target.send(delivery, report)
+        except OSError as exc:  # what no target foresaw
+            raise problems.failed(destination.name, exc.strerror or str(exc)) from exc
+
+    return await _in_thread(target, send)
 
 
 async def test(destination: DestinationFields, host_key: HostKey | None, settings: TransferSettings) -> Trial:

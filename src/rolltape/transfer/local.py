@@ -30,6 +30,7 @@ _PROBLEMS: dict[int, Callable[[str], TargetError]] = {
     errno.ENAMETOOLONG: problems.bad_name,
     errno.EINVAL: problems.bad_name,
     errno.EEXIST: problems.name_taken,
+    errno.ENOTDIR: problems.name_taken,
 }
 
 
@@ -69,15 +70,13 @@ class LocalPlace:
     full_path = shown
 
     def look(self, path: PurePosixPath) -> Entry | None:
+        there = self._folder / path
         with self._translated(path):
             try:
-                found = (self._folder / path).lstat()
-                if (self._folder / path).is_symlink():
-                    with contextlib.suppress(FileNotFoundError):
-                        found = (self._folder / path).stat()
-            except FileNotFoundError:
-                return None
-            return Entry(Bytes(found.st_size), (self._folder / path).is_dir())
+                return Entry(Bytes(there.stat().st_size), there.is_dir())
+            except (FileNotFoundError, NotADirectoryError):
+                # A link that leads nowhere is something, too.
+                return Entry(Bytes(0)) if there.is_symlink() else None
 
     def free(self) -> Bytes | None:
         with self._translated(PurePosixPath()):

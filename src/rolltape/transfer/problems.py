@@ -2,6 +2,14 @@
 
 from rolltape.domain.errors import TargetRefused, TargetUnreachable
 
+LONGEST_QUOTE = 200  # characters of what a server said
+
+
+def quote(said: str) -> str:
+    """What a server said, fit to be shown: on one line, nothing that cannot be seen, not too long."""
+    shown = "".join(char if char.isprintable() else " " for char in said[: 4 * LONGEST_QUOTE])
+    return " ".join(shown.split())[:LONGEST_QUOTE]
+
 
 def missing_directory(where: str) -> TargetRefused:
     return TargetRefused(
@@ -49,7 +57,7 @@ def damaged(where: str) -> TargetUnreachable:
 
 def failed(where: str, said: str) -> TargetUnreachable:
     """Something else; `said` is what the other side says of it."""
-    return TargetUnreachable(f"{where}: {said or 'it failed, and no reason was given'}", code="failed")
+    return TargetUnreachable(f"{where}: {quote(said) or 'it failed, and no reason was given'}", code="failed")
 
 
 def aborted(where: str) -> TargetUnreachable:

@@ -25,6 +25,8 @@ _PROBLEMS: dict[bytes, Callable[[str], TargetError]] = {
     b"quota exceeded": problems.disk_full,
     b"read-only file system": problems.read_only,
     b"file name too long": problems.bad_name,
+    b"file exists": problems.name_taken,
+    b"not a directory": problems.name_taken,
 }  # by what the programs on the server say, in English: see shell.py
 
 

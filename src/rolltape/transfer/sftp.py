@@ -67,7 +67,7 @@ class SftpPlace:
         return None if volume is None else Bytes(volume.free)
 
     def make_folders(self, path: PurePosixPath) -> None:
-        for folder in reversed([path, *path.parents]):
+        for folder in reversed([path, *path.parents][:-1]):
             found = self.look(folder)
             if found is None:
                 self._make_folder(folder)

@@ -32,7 +32,7 @@ def look(path: str) -> str:
     return _script(
         f"if [ -d {name} ]; then echo folder; elif [ -f {name} ]; then wc -c < {name}; "
         f"elif said=$(ls -d {name} 2>&1); then echo other; "
-        f'else case $said in *"No such file"*) echo nothing;; *) echo "$said"; exit 1;; esac; fi'
+        f'else case $said in *"No such file"* | *"Not a directory"*) echo nothing;; *) echo "$said"; exit 1;; esac; fi'
     )
 
 
