@@ -349,11 +349,11 @@ WINDOWS = [
 
 @cache
 def walls(zone: str, around: date) -> list[Wall]:
-    """Every minute from two days before `around` to two days after it."""
-    moment = datetime(around.year, around.month, around.day, tzinfo=UTC) - timedelta(days=2)
+    """Every minute from a day and a half before `around` to the end of the day after it."""
+    moment = datetime(around.year, around.month, around.day, tzinfo=UTC) - timedelta(days=1.5)
     reached = moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None, fold=0) - MINUTE
     found = []
-    for _ in range(5 * 24 * 60):
+    for _ in range(84 * 60):
         shows = moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None, fold=0)
         new = tuple(reached + MINUTE * step for step in range(1, int((shows - reached) / MINUTE) + 1))
         found.append(Wall(moment, shows, new))
@@ -409,11 +409,18 @@ WEEKDAYS = st.one_of(
 )
 
 MINUTES = numbers(0, 59)
-HOURS = numbers(0, 23) | st.sampled_from((23, 0, 1, 2, 3)).map(
-    lambda hour: Part(str(hour), lambda value: value == hour)
+HOURS = numbers(0, 23)
+HOURS_OF_CHANGES = st.sampled_from(
+    [
+        Part("2", lambda hour: hour == 2),
+        Part("1-2", lambda hour: hour in (1, 2)),
+        Part("0-3", lambda hour: hour < 4),
+        Part("23,0,1", lambda hour: hour in (23, 0, 1)),
+    ]
 )
 
 EXPRESSIONS = st.one_of(
+    st.tuples(MINUTES, HOURS_OF_CHANGES, STAR, STAR, STAR),
     st.tuples(MINUTES, HOURS, STAR, STAR, STAR),
     st.tuples(MINUTES, HOURS, STAR | DAYS_OF_MONTH, STAR | numbers(1, 12), STAR | WEEKDAYS),
 )
@@ -445,7 +452,7 @@ def expected(parts: tuple[Part, ...], minutes: list[Wall]) -> Iterator[datetime]
             yield wall.moment
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(EXPRESSIONS, st.sampled_from(WINDOWS), AROUND_THE_CHANGE)
 def test_occurrences_are_those_of_a_walk_over_every_real_minute(
     parts: tuple[Part, ...], window: tuple[str, date], offset: timedelta
