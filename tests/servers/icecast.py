@@ -10,6 +10,7 @@ from urllib.request import urlopen
 
 from tests.servers.process import answers, free_port, program, running, wait_until
 
+THREADS = 4  # of an Icecast that is up
 _CONFIG = """
 <icecast>
   <hostname>localhost</hostname>
@@ -89,7 +90,7 @@ class Icecast:
 
 @contextlib.contextmanager
 def icecast(folder: Path, *, port: int | None = None) -> Iterator[Icecast]:
-    """An Icecast with a burst of 64 KiB, until the block ends. `folder` is for its logs; anyone must be able to write."""
+    """An Icecast with a burst of 64 KiB, until the block ends. `folder` is for its logs, where anyone may write."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o777)
     # Icecast gives up root: every folder above has to let it through.
@@ -99,5 +100,8 @@ def icecast(folder: Path, *, port: int | None = None) -> Iterator[Icecast]:
     server = Icecast(port or free_port(), folder)
     config = folder / "icecast.xml"
     config.write_text(_CONFIG.format(port=server.port, folder=folder))
-    with running([program("icecast2"), "-c", config], log=folder / "stdout.log", ready=lambda: answers(server.port)):
+    command = [program("icecast2"), "-c", config]
+    with running(command, log=folder / "stdout.log", ready=lambda: answers(server.port)) as process:
+        # It answers before its statistics have begun, and a request then makes it crash (2.4.4).
+        wait_until(lambda: len(list(Path(f"/proc/{process.pid}/task").iterdir())) >= THREADS, "Icecast being up")
         yield server

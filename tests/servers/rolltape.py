@@ -44,7 +44,12 @@ class Rolltape:
     def command(self, *words: str, timeout: float = 60) -> "subprocess.CompletedProcess[str]":
         """Run `rolltape` with these words, in the same environment."""
         return subprocess.run(
-            [str(PROGRAM), *words], env=self._environment(), capture_output=True, text=True, timeout=timeout, check=False
+            [str(PROGRAM), *words],
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
         )
 
     def start(self) -> None:

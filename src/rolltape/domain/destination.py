@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from sqlalchemy import String
+from sqlalchemy import BigInteger, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rolltape.domain.base import Base, one_of
@@ -97,7 +97,7 @@ class Destination(Base):
     user: Mapped[str]
     key_file: Mapped[str]
     directory: Mapped[str]
-    bandwidth_limit: Mapped[int | None]
+    bandwidth_limit: Mapped[int | None] = mapped_column(BigInteger)
     host_key_type: Mapped[str | None]
     host_key: Mapped[str | None] = mapped_column(doc="base64; accepted by a person, never by itself")
     host_key_fingerprint: Mapped[str | None]

@@ -80,6 +80,7 @@ class Session(Base):
         UniqueConstraint("schedule_id", "planned_start", name="uq_sessions_occurrence"),
         Index("ix_sessions_state_start", "state", "planned_start"),
         Index("ix_sessions_stream_start", "stream_id", "planned_start"),
+        {"sqlite_autoincrement": True},  # takes lie in a folder named by the id: it is never given twice
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -14,16 +14,20 @@ from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import structlog
+
 from rolltape import process, tag
 from rolltape.capture import Journal, read_journal
 from rolltape.domain import pattern
-from rolltape.domain.errors import ProcessingError
+from rolltape.domain.errors import InputError, ProcessingError
 from rolltape.domain.recording import Account, account
 from rolltape.domain.session import Plan, Session, SessionState
 from rolltape.domain.units import Seconds
 from rolltape.pipeline.workshop import Workshop
 from rolltape.services.sessions import Sessions
 from rolltape.services.transfers import Transfers
+
+log = structlog.get_logger(__name__)
 
 ASSEMBLED = "recording.mp3"  # in the takes' folder: one MP3, not tagged yet
 
@@ -33,11 +37,12 @@ class Finishing:
         self._sessions = sessions
         self._transfers = transfers
         self._workshop = workshop
-        self._in_use: set[PurePosixPath] = set()  # names that files are being made for in this process
+        self._in_use: set[str] = set()  # names that files are being made for in this process, without case
 
     async def run(self, session: Session) -> tuple[bool, datetime | None]:
         plan = await self._sessions.plan(session)
         folder = self._workshop.takes(session)
+        await asyncio.to_thread(_remove_parts, plan, folder, self._workshop)
         is_made = session.file is not None and await self._is_there(session)
         if not is_made and not await self._make(session, plan, folder):
             return False, None
@@ -54,13 +59,13 @@ class Finishing:
                 return False
             await asyncio.to_thread(publish, made.part, self._workshop.recordings / name)
         finally:
-            self._in_use.discard(name)
+            self._in_use.discard(str(name).casefold())
         return True
 
     def _reserve(self, plan: Plan) -> PurePosixPath:
         """A name that no file has, and that no other session is making one for."""
-        name = free_name(plan, self._workshop, taken=self._in_use.__contains__)
-        self._in_use.add(name)
+        name = free_name(plan, self._workshop, taken=lambda name: str(name).casefold() in self._in_use)
+        self._in_use.add(str(name).casefold())
         return name
 
     async def _is_there(self, session: Session) -> bool:
@@ -108,15 +113,14 @@ async def make(plan: Plan, folder: Path, name: PurePosixPath, workshop: Workshop
     assembled = await process.assemble(found.cuts, folder, audio, quality=quality, ffmpeg=workshop.capture.ffmpeg)
     found = found.with_silence(assembled.silent_share)
     tags = _tags(plan, journal, found)
-    part = workshop.recordings / tag.part_name(name)
+    part = workshop.recordings / tag.part_name(name.with_name(f"{folder.name}-{name.name}"))
     written = await asyncio.to_thread(_write, audio, part, tags, workshop.cover(plan))
     return Made(name, part, written, assembled.duration, tags, found)
 
 
 def free_name(plan: Plan, workshop: Workshop, *, taken: Callable[[PurePosixPath], bool] | None) -> PurePosixPath:
     """The name that the plan's pattern makes, with a number behind it where it is taken."""
-    wanted = tag.file_path(plan.stream.filename_pattern, pattern_values(plan))
-    return tag.free_name(workshop.recordings, wanted, taken=taken)
+    return tag.free_name(workshop.recordings, _wanted_name(plan), taken=taken)
 
 
 def publish(part: Path, final: Path) -> None:
@@ -140,9 +144,34 @@ def publish(part: Path, final: Path) -> None:
     _sync_folder(final.parent)
 
 
+def _remove_parts(plan: Plan, folder: Path, workshop: Workshop) -> None:
+    """Remove what an earlier run of the session began to write under a temporary name."""
+    wanted = workshop.recordings / _wanted_name(plan)
+    for part in wanted.parent.glob(f".{folder.name}-*.part"):
+        part.unlink(missing_ok=True)
+
+
 def _write(audio: Path, part: Path, tags: tag.Tags, cover: Path | None) -> tag.Written:
     part.parent.mkdir(parents=True, exist_ok=True)
-    return tag.write(audio, part, tags, tag.cover_jpeg(cover.read_bytes()) if cover else None)
+    return tag.write(audio, part, tags, _jpeg(cover) if cover else None)
+
+
+def _jpeg(cover: Path) -> bytes | None:
+    """The picture to embed; None where the file is no picture any more, for a recording is worth more than its cover."""
+    try:
+        return tag.cover_jpeg(cover.read_bytes())
+    except (InputError, OSError) as exc:
+        log.warning("the cover cannot be used", action="cover_unusable", cover=cover.name, exc_info=exc)
+        return None
+
+
+def _wanted_name(plan: Plan) -> PurePosixPath:
+    """The name that the pattern makes, or date and time where nothing of it can be used."""
+    known = pattern_values(plan)
+    try:
+        return tag.file_path(plan.stream.filename_pattern, known)
+    except InputError:
+        return tag.file_path("{date} {time}", known)
 
 
 def pattern_values(plan: Plan) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import structlog
 
 from rolltape.domain.errors import RolltapeError
-from rolltape.domain.session import NOT_BEGUN, Session, SessionState
+from rolltape.domain.session import NOT_BEGUN, OVER, Session, SessionState
 from rolltape.pipeline.deliver import Delivering
 from rolltape.pipeline.finish import Finishing
 from rolltape.pipeline.record import Recording
@@ -65,7 +65,7 @@ class Pipeline:
         except Exception as exc:
             return await self._failed(session, exc)
 
-        return Next(queue_of(session.state), at) if goes_on and session.ended_at is None else None
+        return Next(queue_of(session.state), at) if goes_on and session.state not in OVER else None
 
     async def attend(self) -> None:
         """Enter the progress of what records, and do what was asked of it, until cancelled."""

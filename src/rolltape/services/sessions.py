@@ -181,7 +181,7 @@ class Sessions:
                 raise ConflictError("Only a session that failed after it had recorded something can be tried again.")
             has_recording = session.sha256 is not None and session.duration is not None
             session.state = SessionState.DELIVERING if has_recording else SessionState.PROCESSING
-            session.error_code = session.error_message = None
+            session.ended_at = session.error_code = session.error_message = None
             session.attempts = 0
             for transfer in await db.scalars(
                 select(Transfer).where(Transfer.session_id == session_id, Transfer.state == TransferState.REFUSED)

@@ -17,7 +17,7 @@ def _services(request: Request) -> Services:
 
 
 With = Annotated[Services, Depends(_services)]
-Id = Annotated[int, Path(ge=1, lt=2**31)]
+Id = Annotated[int, Path(ge=1, lt=2**31, examples=[1])]
 Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="how many at most")]
 After = Annotated[str | None, Query(max_length=200, description="`next` of the page before")]
 
