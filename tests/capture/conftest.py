@@ -2,12 +2,13 @@
 
 import asyncio
 import subprocess
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from rolltape.capture import CaptureEvent, CaptureSettings, Journal, Recorder, read_journal
@@ -20,6 +21,12 @@ from rolltape.domain.units import Seconds
 from tests.servers.faulty import FaultyStation, faulty_station
 from tests.servers.hls import hls
 from tests.servers.process import program
+
+# Several tests run at once beside real encoders: how long an example takes says nothing.
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("unhurried")
 
 
 def plan(url: str, seconds: float, *, now: bool = True, starts_in: float = 0, **fields: Any) -> Plan:
@@ -80,7 +87,7 @@ class Recorded:
         return sum(self.decoded(cut) for cut in self.account.cuts)
 
 
-Recording = Callable[..., Awaitable[Recorded]]
+Recording = Callable[..., Coroutine[Any, Any, Recorded]]
 
 
 @pytest.fixture
@@ -106,12 +113,12 @@ def record(tmp_path: Path, settings: CaptureSettings) -> Recording:
 
 
 @pytest.fixture(scope="session")
-def chirp(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """A rising tone, no second like another, as MP3, ADTS AAC, and a chain of Opus as with a new title every 3 s."""
-    folder = tmp_path_factory.mktemp("chirp")
-    tone = "aevalsrc=0.5*sin(2*PI*(300+20*t)*t):s=44100:d=60"
+def beeps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A tone that beeps, as MP3, ADTS AAC, and a chain of Opus as with a new title every 3 s."""
+    folder = tmp_path_factory.mktemp("beeps")
+    tone = "sine=frequency=440:beep_factor=4:sample_rate=44100:duration=20"
     command: list[str | Path] = [program("ffmpeg"), "-nostdin", "-v", "error", "-f", "lavfi", "-i", tone]
-    mp3, aac = folder / "chirp.mp3", folder / "chirp.aac"
+    mp3, aac = folder / "beeps.mp3", folder / "beeps.aac"
     encode_mp3: list[str | Path] = [
         "-c:a",
         "libmp3lame",
@@ -134,8 +141,8 @@ def chirp(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="session")
-def station(chirp: dict[str, bytes]) -> Iterator[FaultyStation]:
-    with faulty_station(**chirp) as station:
+def station(beeps: dict[str, bytes]) -> Iterator[FaultyStation]:
+    with faulty_station(**beeps) as station:
         yield station
 
 

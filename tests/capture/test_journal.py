@@ -102,7 +102,9 @@ def test_a_torn_end_costs_only_what_was_torn(tmp_path_factory: pytest.TempPathFa
     path.write_bytes(path.read_bytes()[:cut] + end)
 
     journal = read_journal(folder)
-    JournalWriter(folder).write("stopped", AT)
+    writer = JournalWriter(folder)
+    writer.write("stopped", AT)
+    writer.close()
 
     assert read_journal(folder).stopped
     assert read_journal(folder).takes == journal.takes

@@ -240,18 +240,18 @@ class FaultyStation:
         self._play(connection, audio=self.ogg)
 
     def _hiccup(self, connection: socket.socket) -> None:
-        """Four seconds without audio, which is lost."""
+        """Five seconds without audio, which is lost."""
         _head(connection)
         self._play(connection, 2)
-        self._stop.wait(4)
+        self._stop.wait(5)
         self._play(connection, burst=0)
 
     def _catchup(self, connection: socket.socket) -> None:
-        """Four seconds without audio, which comes afterwards."""
+        """Five seconds without audio, which comes afterwards."""
         _head(connection)
         self._play(connection, 2)
-        self._stop.wait(4)
-        self._play(connection, burst=4)
+        self._stop.wait(5)
+        self._play(connection, burst=5)
 
     def _junk(self, connection: socket.socket) -> None:
         """Two seconds, then noise between the frames, then audio again."""

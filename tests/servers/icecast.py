@@ -100,7 +100,7 @@ def icecast(folder: Path, *, port: int | None = None) -> Iterator[Icecast]:
     server = Icecast(port or free_port(), folder)
     config = folder / "icecast.xml"
     config.write_text(_CONFIG.format(port=server.port, folder=folder))
-    command = [program("icecast2"), "-c", config]
+    command: list[str | Path] = [program("icecast2"), "-c", config]
     with running(command, log=folder / "stdout.log", ready=lambda: answers(server.port)) as process:
         # It answers before its statistics have begun, and a request then makes it crash (2.4.4).
         wait_until(lambda: len(list(Path(f"/proc/{process.pid}/task").iterdir())) >= THREADS, "Icecast being up")

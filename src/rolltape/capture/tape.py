@@ -49,6 +49,7 @@ class Take:
         self.zero = inf  # when it begins, by the monotonic clock
         self.opened = monotonic()
         self.arrived = self.opened  # the last audio, by the same clock
+        self.is_draining = False  # what comes now came a while ago, and waited in the network's buffers
         self.pause = 0.0  # the longest recent one between two arrivals, in seconds
         self._file = (
             os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600) if ours else None
@@ -69,8 +70,9 @@ class Take:
         now = monotonic()
         self.media, self.size = media, size
         self.zero = min(self.zero, now - media)
-        self.pause = max(now - self.arrived, self.pause * 0.99)
-        self.arrived = now
+        if not self.is_draining:
+            self.pause = max(now - self.arrived, self.pause * 0.99)
+            self.arrived = now
 
     def facts(self, clock: Clock, ended_by: str) -> TakeFacts:
         bit_rate = BitsPerSecond(round(self.size * 8 / self.media / 1000) * 1000) if self.media >= 1 else None

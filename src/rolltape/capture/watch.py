@@ -102,9 +102,16 @@ class Watch:
         if gathers != self._gathers:
             self._gathers = gathers
             self._source.gather(gathers)
+            if not gathers:
+                self._drain(take)
         if take.media and now - self._synced >= SYNC:
             self._synced = now
             self._tape.sync_soon()
+
+    def _drain(self, take: Take) -> None:
+        """Let what waits in the network's buffers come without being taken for new. It comes in the next round."""
+        take.is_draining = True
+        self._loop.call_soon(self._loop.call_soon, setattr, take, "is_draining", False)
 
 
 def _has_all(take: Take | None, closes: float, now: float) -> bool:
