@@ -4,7 +4,8 @@
 
 fail: WRITE number WHICH is answered with a failure, and not done. drop: it is answered with OK, and not done.
 close: the first CLOSE of a file that was written is answered with a failure. plain: no extensions are offered.
-short: every READ gives at most half of what was asked for. It only needs to be right for one client at a time.
+short: every READ gives at most half of what was asked for. overwrite: RENAME replaces
+what is there. It only needs to be right for one client at a time.
 """
 
 import os
@@ -16,7 +17,7 @@ from typing import IO
 
 SERVER = "/usr/lib/openssh/sftp-server"
 
-_VERSION, _CLOSE, _READ, _WRITE, _STATUS = 2, 4, 5, 6, 101
+_VERSION, _CLOSE, _READ, _WRITE, _RENAME, _STATUS, _EXTENDED = 2, 4, 5, 6, 18, 101, 200
 
 
 def packets(stream: IO[bytes]):
@@ -55,6 +56,9 @@ class Filter:
         if kind == _READ and self.fault == "short":
             (length,) = struct.unpack(">I", body[-4:])
             body = body[:-4] + struct.pack(">I", max(1, length // 2))
+        if kind == _RENAME and self.fault == "overwrite":
+            name = b"posix-rename@openssh.com"
+            body = bytes([_EXTENDED]) + ident + struct.pack(">I", len(name)) + name + body[5:]
         return body, None
 
     def answer(self, body: bytes) -> bytes:

@@ -114,6 +114,21 @@ async def test_a_link_that_leads_nowhere_is_not_replaced(site: Site, recording: 
     assert taken.is_symlink()
 
 
+async def test_what_comes_into_being_meanwhile_is_left_alone(site: Site, recording: Delivery):
+    site = replace(site, destination=site.destination.model_copy(update={"bandwidth_limit": 4_000_000}))
+    taken = site.folder / recording.name
+
+    def make(sent: Bytes) -> None:
+        if taken.parent.exists() and not taken.exists():
+            taken.write_bytes(b"mine")
+
+    with pytest.raises(TargetRefused) as refused:
+        await site.send(recording, make)
+
+    assert refused.value.code == "name_taken"
+    assert taken.read_bytes() == b"mine"
+
+
 NAMES = [
     "plain.mp3",
     "Rädio Ñandú/2026-03-01 «Ö».mp3",

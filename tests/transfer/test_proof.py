@@ -9,12 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from rolltape.domain.errors import TargetUnreachable
+from rolltape.domain.errors import TargetRefused, TargetUnreachable
 from rolltape.domain.transfer import Proof
 from rolltape.domain.units import Bytes
 from rolltape.transfer import Delivery
@@ -52,6 +53,11 @@ def watched(file: Path) -> Iterator[set[str]]:
 def when(limit: int, action: Callable[[], None]) -> Callable[[Bytes], None]:
     """A listener to progress that does `action` once more than `limit` bytes have arrived."""
     return lambda sent: action() if sent > limit else None
+
+
+def make(file: Path) -> None:
+    if not file.exists():
+        file.write_bytes(b"mine")
 
 
 def kill_children(server: Sshd) -> None:
@@ -104,10 +110,10 @@ def faulty(folder: Path, fault: str, which: int = 0, *, commands: bool = True) -
         yield ssh_site(server, folder / "there")
 
 
-BLOCKS = 39  # of 130,787 bytes in a recording of 5 MB
+BLOCKS = 22  # of 228,899 bytes in a recording of 5 MB
 
 
-@pytest.mark.parametrize("which", [0, 20, BLOCKS - 1], ids=["first", "in the middle", "last"])
+@pytest.mark.parametrize("which", [0, 10, BLOCKS - 1], ids=["first", "in the middle", "last"])
 async def test_one_failed_write_is_never_a_success(tmp_path: Path, recording: Delivery, which: int):
     with faulty(tmp_path, "fail", which) as site:
         with pytest.raises(TargetUnreachable) as raised:
@@ -117,7 +123,7 @@ async def test_one_failed_write_is_never_a_success(tmp_path: Path, recording: De
         assert site.files() == []
 
 
-@pytest.mark.parametrize("which", [0, 20, BLOCKS - 1], ids=["first", "in the middle", "last"])
+@pytest.mark.parametrize("which", [0, 10, BLOCKS - 1], ids=["first", "in the middle", "last"])
 async def test_a_write_that_was_acknowledged_and_not_done_is_found_out(tmp_path: Path, recording: Delivery, which: int):
     with faulty(tmp_path, "drop", which) as site:
         with pytest.raises(TargetUnreachable) as raised:
@@ -145,3 +151,15 @@ async def test_a_server_that_can_little_is_enough(tmp_path: Path, recording: Del
         assert receipt.verified_by is Proof.READBACK
         assert receipt.sha256 == recording.sha256
         assert site.files() == [str(recording.name)]
+
+
+async def test_a_server_that_overwrites_gets_no_chance(tmp_path: Path, recording: Delivery):
+    with faulty(tmp_path, "overwrite") as site:
+        site = replace(site, destination=site.destination.model_copy(update={"bandwidth_limit": 4_000_000}))
+        taken = site.folder / recording.name
+
+        with pytest.raises(TargetRefused) as refused:
+            await site.send(recording, when(0, partial(make, taken)))
+
+        assert refused.value.code == "name_taken"
+        assert taken.read_bytes() == b"mine"

@@ -307,6 +307,9 @@ class ChannelStream:
                 raise EOFError("the server closed the channel")
             return data
 
+    def is_ready(self) -> bool:
+        return self._channel.recv_ready()
+
     @property
     def packet_size(self) -> int:
         """Bytes of data that go into one packet; Paramiko keeps 64 for itself."""

@@ -11,6 +11,7 @@ from rolltape.domain.errors import TargetError, TargetRefused, TargetUnreachable
 from rolltape.domain.units import Seconds
 
 CONNECT = Seconds(10)  # for one address
+SPARE = Seconds(2)
 NAP = Seconds(0.2)  # between two looks whether somebody aborted
 
 # s; a line that is dead while nobody speaks is known to be after 25 s.
@@ -20,7 +21,8 @@ _KEEPALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 def dial(host: str, port: int, egress: Egress, *, stall: Seconds, check: Callable[[], None]) -> socket.socket:
     """A connected socket. `check` is called now and then, and may raise.
 
-    What was sent and is not acknowledged for `stall` seconds breaks the connection.
+    What was sent and is not acknowledged for `stall` seconds (and a moment: the watchdog comes first, it can tell
+    more) breaks the connection.
 
     Raises:
         TargetUnreachable: nobody answers there.
@@ -87,7 +89,7 @@ def _wait(sock: socket.socket, check: Callable[[], None]) -> None:
 def _tune(sock: socket.socket, stall: Seconds) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_USER_TIMEOUT", int(stall * 1000)), *_KEEPALIVE):
+    for name, value in (("TCP_USER_TIMEOUT", int((stall + SPARE) * 1000)), *_KEEPALIVE):
         if hasattr(socket, name):  # not on every system
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 

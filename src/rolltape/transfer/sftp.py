@@ -20,7 +20,7 @@ from rolltape.transfer.pace import Pace
 from rolltape.transfer.place import Entry, Original, read_into
 from rolltape.transfer.sftp_client import ProtocolError, SftpClient, StatusError
 
-WINDOW = Bytes(16 * 130 * 1024)  # unanswered bytes; a little more than the 2 MiB that OpenSSH lets come
+WINDOW = Bytes(10 * 7 * 32 * 1024)  # unanswered bytes; a little more than the 2 MiB that OpenSSH lets come
 
 
 class SftpPlace:

@@ -16,7 +16,7 @@ from typing import Protocol
 PACKET_HEAD = 4 + 1 + 4  # length, kind, request id
 WRITE_HEAD = PACKET_HEAD + 4 + 8 + 4  # and handle length, offset, data length; the handle comes on top
 HANDLE = 4  # bytes, as OpenSSH's are
-PACKETS = 4  # for one block
+PACKETS = 7  # for one block, the most that OpenSSH's limit of 255 KiB has room for
 LARGEST_ANSWER = 256 * 1024 + 1024  # OpenSSH's limit; more is a server that talks nonsense
 
 OK, EOF, NO_SUCH_FILE, PERMISSION_DENIED, FAILURE, BAD_MESSAGE = range(6)
@@ -46,6 +46,9 @@ class Stream(Protocol):
 
     def receive(self, size: int) -> bytes:
         """At least one byte, at most `size`."""
+
+    def is_ready(self) -> bool:
+        """Whether `receive` would return at once."""
 
 
 class StatusError(Exception):
@@ -181,7 +184,7 @@ class SftpClient:
             pending.append((ident, length))
             unanswered += length
             offset += length
-            while unanswered >= window:
+            while unanswered >= window or (pending and self._stream.is_ready()):
                 answered = self._acknowledged(pending)
                 unanswered -= answered
                 done += answered
