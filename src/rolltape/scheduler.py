@@ -36,6 +36,7 @@ class Scheduler:
         self._submit = submit
         self._clock = clock
         self._alarms = AsyncIOScheduler(timezone=UTC, job_defaults={"misfire_grace_time": None})
+        self._set: set[datetime] = set()  # moments that have an alarm
         self._look = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.last_beat = time.monotonic()  # of the planner; health looks at it
@@ -80,9 +81,12 @@ class Scheduler:
             log.exception("the plan could not be made", action="plan_failed")
 
     async def _set_alarms(self) -> None:
-        for session_id, opens in await self._sessions.opening(self._clock() + ALARMS_AHEAD):
-            self._set_alarm(session_id, opens)
-
-    def _set_alarm(self, session_id: int, opens: datetime) -> None:
-        trigger = DateTrigger(opens - LEAD, timezone=UTC)
-        self._alarms.add_job(self._submit, trigger, id=str(session_id), replace_existing=True)
+        """Have the engine look when the lead of the coming sessions begins. Those of one moment share an alarm."""
+        opening = await self._sessions.opening(self._clock() + ALARMS_AHEAD)
+        wanted = {opens - LEAD for _, opens in opening if opens - LEAD > self._clock()}
+        for moment in wanted - self._set:
+            self._alarms.add_job(self._submit, DateTrigger(moment, timezone=UTC), id=moment.isoformat())
+        for moment in self._set - wanted:
+            if self._alarms.get_job(moment.isoformat()) is not None:
+                self._alarms.remove_job(moment.isoformat())
+        self._set = wanted

@@ -123,7 +123,7 @@ async def test_without_room_a_session_waits_and_is_shown_as_waiting(
         await go.wait()
 
     pipeline.do = hold
-    await engine.lost()
+    await engine.start()
     await until(lambda: bool(pipeline.runs))
     async with asyncio.timeout(10):
         while (await bench.services.sessions.get(second)).state is not SessionState.WAITING:

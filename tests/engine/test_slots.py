@@ -1,16 +1,11 @@
 """Room is given out by rank, and never lost."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-
 from rolltape.engine.slots import Slots
 
 
-async def _nothing() -> None: ...
-
-
 async def _hold(slots: Slots, rank: int, order: list[int], go: asyncio.Event) -> None:
-    async with slots.hold((rank, 0.0), on_wait=_nothing):
+    async with slots.hold((rank, 0.0)):
         order.append(rank)
         await go.wait()
 
@@ -30,28 +25,6 @@ async def test_who_waits_is_let_in_by_rank() -> None:
     await asyncio.gather(*tasks)
 
     assert order == [5, 1, 2, 3, 4]
-
-
-async def test_only_who_finds_no_room_is_told_so() -> None:
-    slots, waited = Slots(2), list[int]()
-
-    def told(rank: int) -> Callable[[], Awaitable[None]]:
-        async def tell() -> None:
-            waited.append(rank)
-
-        return tell
-
-    go = asyncio.Event()
-
-    async def hold(rank: int) -> None:
-        async with slots.hold((rank, 0.0), on_wait=told(rank)):
-            await go.wait()
-
-    tasks = [asyncio.create_task(hold(rank)) for rank in range(3)]
-    await _settle()
-    assert waited == [2]
-    go.set()
-    await asyncio.gather(*tasks)
 
 
 async def test_room_is_not_lost_when_who_waits_or_holds_is_called_off() -> None:

@@ -164,7 +164,7 @@ async def test_only_a_failed_session_with_takes_can_be_tried_again(bench: Bench)
 
 async def test_what_waits_until_its_time_is_over_is_missed(bench: Bench) -> None:
     session = await record_now(bench)
-    await bench.services.sessions.waits(session.id)
+    await bench.services.sessions.enter_waiting([session.id])
     assert (await bench.services.sessions.get(session.id)).state is STATE.WAITING
 
     await bench.services.sessions.expire_waiting()

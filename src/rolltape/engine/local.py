@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
@@ -18,7 +18,6 @@ from rolltape.services.sessions import Sessions
 
 SWEEP = Seconds(3)  # between looks for lost sessions
 LONGEST_SLEEP = Seconds(60)  # the wall clock may be set meanwhile; a sweep wakes what is due
-READY = timedelta(seconds=8)  # before its window opens, a session is claimed and made ready
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +30,7 @@ class Job:
     queue: Queue
     at: datetime | None
     rank: tuple[int, float]
+    is_waiting: bool = False  # for room to record
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
@@ -59,7 +59,9 @@ class LocalEngine:
 
     async def lost(self) -> None:
         for due in await self._sessions.due():
-            at = due.at - READY if due.at is not None and due.state in NOT_BEGUN else due.at
+            # A thousand shows may begin at the same second: each is claimed as soon as it is known, and its recorder
+            # waits for the moment.
+            at = None if due.state in NOT_BEGUN else due.at
             self.submit(due.session_id, queue_of(due.state), at, due.rank)
 
     def look(self) -> None:
@@ -77,8 +79,9 @@ class LocalEngine:
         while True:
             self._look.clear()
             try:
-                await self._sessions.expire_waiting()
                 await self.lost()
+                await self._sessions.enter_waiting([job.session_id for job in self._jobs.values() if job.is_waiting])
+                await self._sessions.expire_waiting()
             except Exception:
                 log.exception("lost sessions could not be looked for", action="sweep_failed")
             with contextlib.suppress(TimeoutError):
@@ -89,7 +92,9 @@ class LocalEngine:
         try:
             while True:
                 await self._until(job)
-                async with self._slots[job.queue].hold(job.rank, on_wait=lambda: self._waits(job)):
+                job.is_waiting = job.queue is Queue.CAPTURE
+                async with self._slots[job.queue].hold(job.rank):
+                    job.is_waiting = False
                     coming = await self._pipeline.run(job.session_id)
                 if coming is None:
                     return
@@ -108,7 +113,3 @@ class LocalEngine:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(left, LONGEST_SLEEP)):
                     await job.changed.wait()
-
-    async def _waits(self, job: Job) -> None:
-        if job.queue is Queue.CAPTURE:
-            await self._sessions.waits(job.session_id)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import heapq
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 
 class Slots:
@@ -16,23 +16,22 @@ class Slots:
         self._arrival = itertools.count()
 
     @contextlib.asynccontextmanager
-    async def hold(self, rank: tuple[int, float], *, on_wait: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-        """Room for the length of the block. `on_wait` is called when there is none at once."""
+    async def hold(self, rank: tuple[int, float]) -> AsyncIterator[None]:
+        """Room for the length of the block."""
         if self._free > 0 and not self._waiting:
             self._free -= 1
         else:
-            await self._wait(rank, on_wait)
+            await self._wait(rank)
         try:
             yield
         finally:
             self._free += 1
             self._let_in()
 
-    async def _wait(self, rank: tuple[int, float], on_wait: Callable[[], Awaitable[None]]) -> None:
+    async def _wait(self, rank: tuple[int, float]) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (rank, next(self._arrival), turn))
         try:
-            await on_wait()
             await turn
         except BaseException:
             if turn.done() and not turn.cancelled():  # let in and called off at the same moment

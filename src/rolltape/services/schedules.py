@@ -197,7 +197,10 @@ class Schedules:
                 schedule = await db.get(Schedule, schedule_id)
                 if schedule is None or not schedule.enabled:
                     continue
-                await self._plan(db, schedule, await find_stream(db, schedule.stream_id), now)
+                try:
+                    await self._plan(db, schedule, await find_stream(db, schedule.stream_id), now)
+                except InputError as exc:  # its zone has gone from the time zone database, say: the others go on
+                    log.error(exc.message, action="schedule_unusable", schedule_id=schedule_id)  # noqa: TRY400
 
     async def _plan(self, db: AsyncSession, schedule: Schedule, stream: Stream, now: datetime) -> None:
         """Make the sessions to come those of the schedule: what is missing is entered, what is wrong goes."""
@@ -294,7 +297,10 @@ def _not_begun(schedule_id: int) -> Any:
 
 
 def _outlook(schedule: Schedule, skipped: set[datetime], last: Session | None, now: datetime) -> Outlook:
-    rule = rule_of(ScheduleFields.model_validate(schedule))
+    try:
+        rule = rule_of(ScheduleFields.model_validate(schedule))
+    except InputError as exc:
+        return Outlook(None, exc.message, last)
     sentence = calendar.sentence(rule, Seconds(schedule.duration))
     coming = (found.start for found in calendar.occurrences(rule, now) if found.start not in skipped)
     return Outlook(next(coming, None) if schedule.enabled else None, sentence, last)

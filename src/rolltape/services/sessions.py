@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rolltape.domain.errors import ConflictError, NotFoundError
@@ -317,12 +317,7 @@ class Sessions:
         """Enter progress and events of many sessions at once; returns the present epoch and wish of each in `beats`."""
         ids = [beat.session_id for beat in beats]
         async with self._database.write() as db:
-            for beat in beats:
-                await db.execute(
-                    update(Session)
-                    .where(Session.id == beat.session_id, Session.epoch == beat.epoch)
-                    .values(**beat.values)
-                )
+            await _enter_beats(db, beats)
             if events:
                 known = set(await db.scalars(select(Session.id).where(Session.id.in_({e.session_id for e in events}))))
                 rows = [event for event in events if event.session_id in known]
@@ -336,18 +331,18 @@ class Sessions:
         async with self._database.write() as db:
             db.add(_event(session_id, self._clock(), kind, message))
 
-    async def waits(self, session_id: int) -> None:
-        """There is no room for a session that is due."""
+    async def enter_waiting(self, session_ids: Sequence[int]) -> None:
+        """There is no room for these sessions; those that are due are shown as waiting."""
+        if not session_ids:
+            return
         now = self._clock()
-        query = (
-            update(Session)
-            .where(Session.id == session_id, Session.state == SessionState.SCHEDULED)
-            .values(state=SessionState.WAITING)
-            .returning(Session.id)
-        )
+        query = select(Session).where(Session.id.in_(session_ids), Session.state == SessionState.SCHEDULED)
         async with self._database.write() as db:
-            if (await db.scalars(query)).one_or_none() is not None:
-                db.add(_event(session_id, now, "waiting", "Waits for room: as many sessions record as may at once."))
+            for session in await db.scalars(query):
+                if session.planned_start - timedelta(seconds=session.start_early) <= now:
+                    session.state = SessionState.WAITING
+                    told = "Waits for room: as many sessions record as may at once."
+                    db.add(_event(session.id, now, "waiting", told))
 
     async def expire_waiting(self) -> None:
         """Enter as missed what waited for room until its window was over."""
@@ -393,6 +388,24 @@ def scheduled(schedule: Schedule, stream: Stream, start: datetime) -> dict[str, 
         "timezone": schedule.timezone,
         "priority": schedule.priority,
     }
+
+
+async def _enter_beats(db: AsyncSession, beats: Sequence[Beat]) -> None:
+    """One statement for all beats that tell of the same columns."""
+    connection = await db.connection()
+    for columns in {frozenset(beat.values) for beat in beats}:
+        query = (
+            update(Session.__table__)  # type: ignore[arg-type]
+            .where(Session.id == bindparam("its_id"), Session.epoch == bindparam("its_epoch"))
+            .values({name: bindparam(f"new_{name}") for name in columns})
+        )
+        rows = [
+            {"its_id": beat.session_id, "its_epoch": beat.epoch}
+            | {f"new_{name}": value for name, value in beat.values.items()}
+            for beat in beats
+            if frozenset(beat.values) == columns
+        ]
+        await connection.execute(query, rows)
 
 
 async def _find(db: AsyncSession, session_id: int) -> Session:
