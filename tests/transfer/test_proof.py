@@ -144,7 +144,8 @@ async def test_a_close_that_fails_is_a_failure(tmp_path: Path, recording: Delive
 
 
 @pytest.mark.parametrize("fault", ["plain", "short"])
-async def test_a_server_that_can_little_is_enough(tmp_path: Path, recording: Delivery, fault: str):
+async def test_a_server_that_can_little_is_enough(tmp_path: Path, fault: str):
+    recording = make_recording(tmp_path / "recording.mp3", 500_000)
     with faulty(tmp_path, fault, commands=False) as site:
         receipt = await site.send(recording)
 

@@ -107,7 +107,7 @@ class Connection:
         channel = self._channel()
         if channel is None:
             return None
-        with self.translated():
+        with self.watched():
             try:
                 channel.invoke_subsystem(name)
             except paramiko.SSHException:
@@ -130,7 +130,7 @@ class Connection:
         What it prints goes to `receive`, else into the outcome. `patience` is how many seconds longer than usual it
         may be silent.
         """
-        with self.translated(), self._watchdog.patient(patience):
+        with self.watched(), self._watchdog.patient(patience):
             stream = self._command(command, with_errors=receive is None)
             if stream is None:
                 return None
@@ -140,7 +140,7 @@ class Connection:
     def sha256(self, path: str, size: Bytes) -> str | None:
         """The digest of a file, computed by the server; None where it does not, or does not come to an end."""
         patience = Seconds(self.stall + size / SLOW_DISK)
-        with self.translated(), self._watchdog.patient(patience):
+        with self.watched(), self._watchdog.patient(patience):
             stream = self._command(shell.sha256(path), with_errors=True)
             if stream is None:
                 return None
@@ -157,17 +157,27 @@ class Connection:
             yield
 
     @contextmanager
+    def watched(self) -> Iterator[None]:
+        """The server is asked something: answers have to come, again and again, until the end of the block."""
+        self.expect()
+        try:
+            with self.translated():
+                yield
+        finally:
+            self._watchdog.rest()
+
+    @contextmanager
     def translated(self) -> Iterator[None]:
         """Speak of a broken connection in this program's words, and keep the cause."""
-        self._watchdog.heard()
         try:
             yield
         except TargetError:
             raise
         except (paramiko.SSHException, EOFError, OSError) as exc:
             raise self._failure("connection_lost", "the connection broke off", exc) from exc
-        finally:
-            self._watchdog.rest()
+
+    def expect(self) -> None:
+        self._watchdog.expect()
 
     def heard(self) -> None:
         self._watchdog.heard()
@@ -253,7 +263,7 @@ class Connection:
         return ChannelStream(self, channel)
 
     def _channel(self) -> paramiko.Channel | None:
-        with self.translated():
+        with self.watched():
             try:
                 return self._alive().open_session(timeout=self.stall)
             except paramiko.ChannelException:  # the server allows no (more) sessions
@@ -293,6 +303,7 @@ class ChannelStream:
 
     def send(self, data: bytes | memoryview) -> None:
         rest = memoryview(data)  # sendall() would copy what is left, for each packet
+        self._connection.expect()
         with self._connection.translated():
             while rest:
                 sent = self._channel.send(rest)  # type: ignore[arg-type]  # it takes any buffer
@@ -305,7 +316,8 @@ class ChannelStream:
             data = self._channel.recv(size)
             if not data:
                 raise EOFError("the server closed the channel")
-            return data
+        self._connection.heard()
+        return data
 
     def is_ready(self) -> bool:
         return self._channel.recv_ready()
@@ -321,6 +333,7 @@ class ChannelStream:
             if self._channel.closed or self._channel.eof_received:
                 break
             self.send(block)
+            self._connection.heard()  # it takes what is sent; other answers there are none
         self._connection.check_aborted()
         self._channel.shutdown_write()
 

@@ -39,7 +39,8 @@ class SftpPlace:
         if stream is None:
             return None
         try:
-            client = SftpClient(stream, packet=stream.packet_size)
+            with connection.watched():
+                client = SftpClient(stream, packet=stream.packet_size)
         except (ProtocolError, struct.error):
             return None
         except TargetUnreachable:
@@ -154,7 +155,8 @@ class SftpPlace:
     def _translated(self, path: PurePosixPath) -> Iterator[None]:
         """Speak of the server's refusals in this program's words, and keep the cause."""
         try:
-            yield
+            with self._connection.watched():
+                yield
         except StatusError as exc:
             raise self._refusal(exc, path) from exc
         except (ProtocolError, struct.error) as exc:

@@ -25,8 +25,13 @@ class Watchdog:
         self.has_bitten = False
         threading.Thread(target=self._watch, name="rolltape-watchdog", daemon=True).start()
 
+    def expect(self) -> None:
+        """From now on an answer is waited for, if that was not so before."""
+        if self._heard is None:
+            self._heard = time.monotonic()
+
     def heard(self) -> None:
-        """Something came, or now begins to be waited for."""
+        """There was a sign of life; now the next one is waited for."""
         self._heard = time.monotonic()
 
     def rest(self) -> None:
