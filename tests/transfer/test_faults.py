@@ -310,6 +310,15 @@ async def test_a_shell_that_never_ends_gives_way_to_reading_back(tmp_path: Path,
 CUTS = [0, 30, 700, 1360, 1420, 1480, 1540, 1600, 1660, 1720, 1800, 2200, 3000, 3600]
 
 
+async def test_a_server_without_commands_is_not_waited_for(sftp_only_server: Sshd, tmp_path: Path):
+    site = ssh_site(sftp_only_server, tmp_path / "there", Proof.READBACK)
+    site = replace(site, settings=replace(site.settings, stall=Seconds(60)))
+
+    receipt = await site.send(make_recording(tmp_path / "recording.mp3", 1000))
+
+    assert receipt.took < 30
+
+
 @pytest.mark.parametrize("cut_after", CUTS)
 async def test_a_cut_at_any_moment_is_passing(ssh: Site, tmp_path: Path, cut_after: int):
     recording = make_recording(tmp_path / "recording.mp3", 100_000)

@@ -144,6 +144,7 @@ class Connection:
             stream = self._command(shell.sha256(path), with_errors=True)
             if stream is None:
                 return None
+            stream.send_all(())
             try:
                 outcome = stream.outcome(within=patience)
             except TimeoutError:  # some shells wait for a person; the file can still be read back
