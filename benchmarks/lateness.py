@@ -36,14 +36,14 @@ BEAT = 0.5
 FRAME = bytes.fromhex("fffb9064") + bytes(413)  # MPEG-1 layer III, 128 kbit/s, 44.1 kHz, without any sound
 FRAME_LENGTH = 1152 / 44100
 
-connected: list[datetime] = []
+connected: dict[int, datetime] = {}  # by session
 
 
 class StubStation:
     """Notes when it is connected to, and sends silence in real time."""
 
     async def receive(self, url: str, sink: Sink) -> None:
-        connected.append(utc_now())
+        connected.setdefault(int(sink.folder.name), utc_now())
         sink.connected("Stub")
         sink.begin(AudioFormat(Codec.MP3, Hertz(44100), 1), ".mp3")
         began, sent = time.monotonic(), 0
@@ -74,10 +74,14 @@ async def run(count: int, folder: Path) -> None:
 
 
 async def report(app: App, count: int, start: datetime) -> None:
-    intended = start - timedelta(seconds=recorder.CONNECT_AHEAD)
-    late = sorted((moment - intended).total_seconds() * 1000 for moment in connected)
+    late = sorted(
+        ((moment - start).total_seconds() + recorder.connect_ahead(number)) * 1000
+        for number, moment in connected.items()
+    )
     print(f"started: {len(connected)} of {count}")
-    print(f"lateness: median {statistics.median(late):.1f} ms, largest {late[-1]:.1f} ms")
+    print(f"lateness of the connection: median {statistics.median(late):.1f} ms, largest {late[-1]:.1f} ms")
+    slowest = max(connected.values())
+    print(f"the last one connected {(start - slowest).total_seconds():.2f} s before the planned start")
     async with app.database.read() as db:
         states = await db.execute(select(Session.state, func.count()).group_by(Session.state))
         print("states after the end:", {str(state): number for state, number in states})

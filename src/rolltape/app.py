@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import gc
 import os
 import signal
 import socket
@@ -111,6 +112,8 @@ class App:
         await migrate(self.settings.database_url)
         await self.scheduler.start()
         await self.engine.start()
+        # What was loaded so far stays: the collector need not look through it each time (0.2 s in which nothing moves).
+        gc.freeze()
 
     async def stop(self) -> None:
         await self.scheduler.stop()

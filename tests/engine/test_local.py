@@ -177,7 +177,7 @@ async def test_a_step_of_the_wall_clock_brings_forward_what_has_become_due(
     session = await bench.services.sessions.record_now(await bench.stream(), Seconds(600))
     async with bench.database.write() as db:
         await db.execute(
-            update(Session).where(Session.id == session.id).values(planned_start=start, planned_end=start)
+            update(Session).where(Session.id == session.id).values(opens=start, planned_start=start, planned_end=start)
         )
     limits = {queue: 1 for queue in Queue}
     engine = LocalEngine(pipeline, bench.services.sessions, limits=limits, clock=bench.clock)  # type: ignore[arg-type]

@@ -231,7 +231,9 @@ async def test_a_window_that_passed_is_missed(line: Line) -> None:
     number = await line.record_now()
     start = line.now() - timedelta(hours=1)
     async with line.bench.database.write() as db:
-        await db.execute(update(Session).values(planned_start=start, planned_end=start + timedelta(seconds=5)))
+        await db.execute(
+            update(Session).values(opens=start, planned_start=start, planned_end=start + timedelta(seconds=5))
+        )
 
     await line.run(number)
 
@@ -337,5 +339,3 @@ async def until_recorded(line: Line, number: int, seconds: float) -> None:
     async with asyncio.timeout(20):
         while (await line.session(number)).recorded < seconds:
             await asyncio.sleep(0.05)
-
-

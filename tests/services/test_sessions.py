@@ -68,7 +68,8 @@ async def test_what_is_over_is_neither_claimed_nor_due(bench: Bench, state: Sess
 
 async def test_a_scheduled_session_is_due_half_a_minute_before_its_window_opens(bench: Bench) -> None:
     start = bench.clock() + timedelta(minutes=10)
-    await record_now(bench, planned_start=start, planned_end=start + timedelta(minutes=5), start_early=60.0)
+    opens = start - timedelta(minutes=1)
+    await record_now(bench, opens=opens, planned_start=start, planned_end=start + timedelta(minutes=5))
 
     bench.clock.moment = start - timedelta(seconds=91)
     assert await bench.services.sessions.due() == []
@@ -113,7 +114,7 @@ async def test_progress_of_another_owner_is_not_entered(bench: Bench) -> None:
     await bench.services.sessions.claim(session.id)
     assert old is not None
 
-    answers = await bench.services.sessions.beat([Beat(session.id, old.epoch, {"recorded": 99.0})], [])
+    answers = await bench.services.sessions.beat([Beat(session.id, old.epoch, {"recorded": 99.0})])
 
     assert answers == {session.id: (old.epoch + 1, None)}
     assert (await bench.services.sessions.get(session.id)).recorded == 0
@@ -127,11 +128,35 @@ async def test_a_beat_tells_what_was_asked_and_keeps_events_in_order(bench: Benc
     told = [Event(session_id=session.id, at=bench.clock(), kind="title", message=str(count)) for count in range(5)]
     told.append(Event(session_id=9999, at=bench.clock(), kind="title", message="of a session that is gone"))
 
-    answers = await bench.services.sessions.beat([Beat(session.id, claimed.epoch, {"recorded": 5.0})], told)
+    await bench.services.sessions.enter_events(told)
+    answers = await bench.services.sessions.beat([Beat(session.id, claimed.epoch, {"recorded": 5.0})])
 
     assert answers == {session.id: (claimed.epoch, Wish.STOP)}
     messages = [event.message for event in await bench.services.sessions.events(session.id)]
     assert messages == ["Record now.", "Stopped on request.", "0", "1", "2", "3", "4"]
+
+
+async def test_the_progress_of_many_sessions_is_entered_at_once(bench: Bench) -> None:
+    sessions = [await record_now(bench, state=STATE.RECORDING) for _ in range(3)]
+    beats = [Beat(session.id, 0, {"recorded": float(session.id), "live": {"gaps": 0}}) for session in sessions]
+    beats[0] = Beat(sessions[0].id, 0, {"recorded": 99.0})
+
+    answers = await bench.services.sessions.beat(beats)
+
+    assert answers == {session.id: (0, None) for session in sessions}
+    found = [(await bench.services.sessions.get(session.id)).recorded for session in sessions]
+    assert found == [99.0, float(sessions[1].id), float(sessions[2].id)]
+
+
+async def test_progress_that_comes_too_late_does_not_take_a_session_back(bench: Bench) -> None:
+    session = await record_now(bench, state=STATE.RECORDING)
+    claimed = await bench.services.sessions.claim(session.id)
+    assert claimed is not None
+    await bench.services.sessions.advance(claimed, STATE.PROCESSING, "recorded", "Recorded.")
+
+    await bench.services.sessions.beat([Beat(session.id, claimed.epoch, {"state": STATE.RECORDING})])
+
+    assert (await bench.services.sessions.get(session.id)).state is STATE.PROCESSING
 
 
 async def test_a_session_that_has_not_begun_is_cancelled_at_once(bench: Bench) -> None:

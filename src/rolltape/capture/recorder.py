@@ -25,6 +25,8 @@ from rolltape.domain.session import Plan
 from rolltape.domain.units import BitsPerSecond, Seconds
 
 CONNECT_AHEAD = Seconds(5)  # of the opening of the window; slow servers need it, and what comes early is cut off
+GOLDEN = 0.618034  # its multiples, without their whole part, are spread evenly
+SPREAD = Seconds(3)  # further ahead: the sessions of one second do not all connect in the same moment
 SOON = timedelta(seconds=10)  # within which the first audio opens the window of a "record now"
 SETTLED = Seconds(5)  # after its first audio, a take is known well enough to say when it began
 
@@ -49,6 +51,11 @@ class Progress:
     takes: int
     gaps: int
     connected: bool
+
+
+def connect_ahead(session_id: int) -> Seconds:
+    """How long before its window opens a session connects: sessions of neighbouring numbers far apart."""
+    return Seconds(CONNECT_AHEAD + SPREAD * (session_id * GOLDEN % 1))
 
 
 class Recorder:
@@ -123,7 +130,8 @@ class Recorder:
 
     async def _record(self, tape: Tape) -> None:
         if not self._plan.begins_with_audio:
-            await self._pause(Seconds(self._clock.until(self._window.opens) - CONNECT_AHEAD))
+            ahead = connect_ahead(self._plan.session_id)
+            await self._pause(Seconds(self._clock.until(self._window.opens) - ahead))
         while monotonic() < self._closes_at():
             error = await self._receive(self._attempts.url, tape)
             if error is None:

@@ -78,7 +78,8 @@ class Session(Base):
     __tablename__ = "sessions"
     __table_args__ = (
         UniqueConstraint("schedule_id", "planned_start", name="uq_sessions_occurrence"),
-        Index("ix_sessions_state_start", "state", "planned_start"),
+        Index("ix_sessions_state_opens", "state", "opens"),
+        Index("ix_sessions_start", "planned_start", "id"),
         Index("ix_sessions_stream_start", "stream_id", "planned_start"),
         {"sqlite_autoincrement": True},  # takes lie in a folder named by the id: it is never given twice
     )
@@ -93,6 +94,7 @@ class Session(Base):
     wish: Mapped[Wish | None] = mapped_column(one_of(Wish))
     priority: Mapped[int] = mapped_column(default=0)
 
+    opens: Mapped[datetime] = mapped_column(doc="planned start less the early start")
     planned_start: Mapped[datetime]
     planned_end: Mapped[datetime]
     start_early: Mapped[float] = mapped_column(default=0.0)

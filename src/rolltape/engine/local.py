@@ -31,6 +31,7 @@ class Job:
     at: datetime | None
     rank: tuple[int, float]
     is_waiting: bool = False  # for room to record
+    is_running: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
@@ -58,7 +59,8 @@ class LocalEngine:
             job.changed.set()
 
     async def lost(self) -> None:
-        for due in await self._sessions.due():
+        running = {job.session_id for job in self._jobs.values() if job.is_running}
+        for due in await self._sessions.due(but=running):
             # A thousand shows may begin at the same second: each is claimed as soon as it is known, and its recorder
             # waits for the moment.
             at = None if due.state in NOT_BEGUN else due.at
@@ -94,8 +96,9 @@ class LocalEngine:
                 await self._until(job)
                 job.is_waiting = job.queue is Queue.CAPTURE
                 async with self._slots[job.queue].hold(job.rank):
-                    job.is_waiting = False
+                    job.is_waiting, job.is_running = False, True
                     coming = await self._pipeline.run(job.session_id)
+                job.is_running = False
                 if coming is None:
                     return
                 job.queue, job.at = coming

@@ -69,11 +69,11 @@ class Pipeline:
 
     async def attend(self) -> None:
         """Enter the progress of what records, and do what was asked of it, until cancelled."""
-        await self._recording.attend()
+        await self._recording.live.attend()
 
     def look(self) -> None:
         """Something was asked of a session: look at once."""
-        self._recording.look()
+        self._recording.live.look()
 
     def _step(self, state: SessionState) -> Callable[[Session], Awaitable[tuple[bool, datetime | None]]]:
         """The step of a state. It returns whether the session is still ours, and when to go on."""

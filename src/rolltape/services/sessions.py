@@ -4,13 +4,13 @@ Who runs a session claims it first, which raises its epoch. Everything the runne
 epoch: the last to claim a session owns it, and an older runner's writes do nothing.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rolltape.domain.errors import ConflictError, NotFoundError
@@ -30,6 +30,7 @@ LEAD = timedelta(seconds=30)  # a session is handed to the engine this long befo
 MISSED = "The service was not running when it was due, and its time has passed."
 NO_ROOM = "Other sessions took all the room until its time had passed."
 
+CAPTURED = NOT_BEGUN | {SessionState.RECORDING}
 _STOPPABLE = frozenset({SessionState.WAITING, SessionState.RECORDING})
 
 
@@ -150,6 +151,7 @@ class Sessions:
                 stream_id=stream_id,
                 name=name or stream.name,
                 state=SessionState.SCHEDULED,
+                opens=now,
                 planned_start=now,
                 planned_end=now + timedelta(seconds=duration),
                 timezone=self._timezone,
@@ -214,41 +216,36 @@ class Sessions:
 
     # What the runners do
 
-    async def due(self) -> list[Due]:
-        """Everything that is not over and whose time has come, or comes within the lead."""
+    async def due(self, *, but: Set[int] = frozenset()) -> list[Due]:
+        """Everything that is not over and whose time has come, or comes within the lead; `but` these sessions."""
         now = self._clock()
-        soon = now + LEAD + timedelta(hours=12)  # no early start is longer
-        columns = (Session.id, Session.state, Session.planned_start, Session.start_early, Session.priority)
-        query = select(*columns).where(
+        is_live = (
             Session.state.in_(set(SessionState) - OVER),
-            (Session.state != SessionState.SCHEDULED) | (Session.planned_start <= soon),
+            (Session.state != SessionState.SCHEDULED) | (Session.opens <= now + LEAD),
         )
+        columns = (Session.id, Session.state, Session.opens, Session.priority)
         next_attempts = (
             select(Transfer.session_id, func.min(Transfer.next_attempt_at))
             .where(Transfer.state.in_(UNDER_WAY))
             .group_by(Transfer.session_id)
         )
         async with self._database.read() as db:
-            rows = (await db.execute(query)).all()
+            # Mostly all of them are in `but`: their numbers cost much less than their rows.
+            ids = [number for number in await db.scalars(select(Session.id).where(*is_live)) if number not in but]
+            if not ids:
+                return []
+            rows = (await db.execute(select(*columns).where(Session.id.in_(ids)))).all()
             attempts = {number: at for number, at in await db.execute(next_attempts)}
-        found = []
-        for session_id, state, start, early, priority in rows:
-            opens = start - timedelta(seconds=early)
-            if state is SessionState.SCHEDULED and opens - LEAD > now:
-                continue
-            at = attempts.get(session_id) if state is SessionState.DELIVERING else None
-            found.append(Due(session_id, state, opens if state in NOT_BEGUN else at, (-priority, start.timestamp())))
-        return found
+        return [
+            Due(number, state, opens if state in NOT_BEGUN else attempts.get(number), (-priority, opens.timestamp()))
+            for number, state, opens, priority in rows
+        ]
 
     async def opening(self, until: datetime) -> list[tuple[int, datetime]]:
         """Scheduled sessions whose window opens up to `until`, with that moment."""
-        query = select(Session.id, Session.planned_start, Session.start_early).where(
-            Session.state == SessionState.SCHEDULED, Session.planned_start <= until + timedelta(hours=12)
-        )
+        query = select(Session.id, Session.opens).where(Session.state == SessionState.SCHEDULED, Session.opens <= until)
         async with self._database.read() as db:
-            rows = (await db.execute(query)).all()
-        opening = ((number, start - timedelta(seconds=early)) for number, start, early in rows)
-        return [(number, opens) for number, opens in opening if opens <= until]
+            return [(number, opens) for number, opens in await db.execute(query)]
 
     async def claim(self, session_id: int) -> Session | None:
         """Become the owner of a session; None if it is over or gone."""
@@ -313,16 +310,20 @@ class Sessions:
             setattr(session, name, value)
         return True
 
-    async def beat(self, beats: Sequence[Beat], events: Sequence[Event]) -> dict[int, tuple[int, Wish | None]]:
-        """Enter progress and events of many sessions at once; returns the present epoch and wish of each in `beats`."""
+    async def enter_events(self, events: Sequence[Event]) -> None:
+        """Add to the stories of many sessions at once; those of sessions that are gone are left out."""
+        async with self._database.write() as db:
+            ids = {event.session_id for event in events}
+            known = set(await db.scalars(select(Session.id).where(Session.id.in_(ids))))
+            rows = [_event_values(event) for event in events if event.session_id in known]
+            if rows:
+                await db.execute(insert(Event), rows)
+
+    async def beat(self, beats: Sequence[Beat]) -> dict[int, tuple[int, Wish | None]]:
+        """Enter the progress of many sessions that record; returns the present epoch and wish of each."""
         ids = [beat.session_id for beat in beats]
         async with self._database.write() as db:
             await _enter_beats(db, beats)
-            if events:
-                known = set(await db.scalars(select(Session.id).where(Session.id.in_({e.session_id for e in events}))))
-                rows = [event for event in events if event.session_id in known]
-                if rows:
-                    await db.execute(insert(Event), [_event_values(event) for event in rows])
             columns = select(Session.id, Session.epoch, Session.wish).where(Session.id.in_(ids))
             return {number: (epoch, wish) for number, epoch, wish in await db.execute(columns)}
 
@@ -339,7 +340,7 @@ class Sessions:
         query = select(Session).where(Session.id.in_(session_ids), Session.state == SessionState.SCHEDULED)
         async with self._database.write() as db:
             for session in await db.scalars(query):
-                if session.planned_start - timedelta(seconds=session.start_early) <= now:
+                if session.opens <= now:
                     session.state = SessionState.WAITING
                     told = "Waits for room: as many sessions record as may at once."
                     db.add(_event(session.id, now, "waiting", told))
@@ -377,13 +378,15 @@ class Sessions:
 
 def scheduled(schedule: Schedule, stream: Stream, start: datetime) -> dict[str, Any]:
     """What the planner enters for one occurrence of a schedule."""
+    start_early = stream.start_early if schedule.start_early is None else schedule.start_early
     return {
         "stream_id": schedule.stream_id,
         "schedule_id": schedule.id,
         "name": schedule.name or stream.name,
         "planned_start": start,
         "planned_end": start + timedelta(seconds=schedule.duration),
-        "start_early": stream.start_early if schedule.start_early is None else schedule.start_early,
+        "opens": start - timedelta(seconds=start_early),
+        "start_early": start_early,
         "end_late": stream.end_late if schedule.end_late is None else schedule.end_late,
         "timezone": schedule.timezone,
         "priority": schedule.priority,
@@ -393,10 +396,13 @@ def scheduled(schedule: Schedule, stream: Stream, start: datetime) -> dict[str, 
 async def _enter_beats(db: AsyncSession, beats: Sequence[Beat]) -> None:
     """One statement for all beats that tell of the same columns."""
     connection = await db.connection()
+    # Not one that has just gone on to be processed. (IN does not go with many rows at once.)
+    is_captured = or_(*(Session.state == state for state in sorted(CAPTURED)))
     for columns in {frozenset(beat.values) for beat in beats}:
         query = (
             update(Session.__table__)  # type: ignore[arg-type]
             .where(Session.id == bindparam("its_id"), Session.epoch == bindparam("its_epoch"))
+            .where(is_captured)
             .values({name: bindparam(f"new_{name}") for name in columns})
         )
         rows = [

@@ -99,6 +99,7 @@ def upgrade() -> None:
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("wish", sa.String(20), nullable=True),
         sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("opens", sa.DateTime(timezone=True), nullable=False),
         sa.Column("planned_start", sa.DateTime(timezone=True), nullable=False),
         sa.Column("planned_end", sa.DateTime(timezone=True), nullable=False),
         sa.Column("start_early", sa.Double(), nullable=False),
@@ -133,7 +134,8 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("sessions", schema=None) as batch_op:
-        batch_op.create_index("ix_sessions_state_start", ["state", "planned_start"], unique=False)
+        batch_op.create_index("ix_sessions_start", ["planned_start", "id"], unique=False)
+        batch_op.create_index("ix_sessions_state_opens", ["state", "opens"], unique=False)
         batch_op.create_index("ix_sessions_stream_start", ["stream_id", "planned_start"], unique=False)
 
     op.create_table(
