@@ -1,6 +1,5 @@
 """Every kind of source, from a real server: what is recorded decodes, and has the planned length."""
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,48 +10,15 @@ from rolltape.domain.errors import FormatUnsupported, SourceError
 from rolltape.domain.stream import CaptureEngine
 from rolltape.domain.take import Codec
 from tests.capture.conftest import Recording
-from tests.servers.hls import hls
 from tests.servers.icecast import Icecast
-from tests.servers.rtmp import rtmp, tls_in_front
-from tests.servers.rtsp import rtsp
-from tests.servers.srt import srt
-
-_ICECAST = {
-    "mp3": (["-c:a", "libmp3lame", "-b:a", "128k", "-f", "mp3"], "audio/mpeg"),
-    "aac": (["-c:a", "aac", "-b:a", "96k", "-f", "adts"], "audio/aac"),
-    "vorbis": (["-c:a", "libvorbis", "-q:a", "5", "-f", "ogg"], "application/ogg"),
-    "opus": (["-c:a", "libopus", "-b:a", "96k", "-f", "ogg"], "application/ogg"),
-    "oggflac": (["-c:a", "flac", "-f", "ogg"], "application/ogg"),
-    "flac": (["-c:a", "flac", "-f", "flac"], "audio/flac"),
-    "wav": (["-c:a", "pcm_s16le", "-f", "wav"], "audio/wav"),
-}
+from tests.servers.kinds import station
 
 
 @pytest.fixture
 def source(request: pytest.FixtureRequest, icecast_server: Icecast, tmp_path: Path) -> Iterator[str]:
     """The address of a station of the kind asked for."""
-    kind = request.param
-    with contextlib.ExitStack() as servers:
-        if kind in _ICECAST:
-            codec, content_type = _ICECAST[kind]
-            servers.enter_context(icecast_server.source(f"kind-{kind}", codec, content_type))
-            yield icecast_server.url(f"kind-{kind}")
-        elif kind == "hls":
-            (tmp_path / "hls").mkdir()
-            yield servers.enter_context(hls(tmp_path / "hls"))
-        elif kind == "hls-mp3":
-            (tmp_path / "hls").mkdir()
-            yield servers.enter_context(hls(tmp_path / "hls", codec=("-c:a", "libmp3lame", "-b:a", "128k")))
-        elif kind == "rtmp":
-            yield servers.enter_context(rtmp(tmp_path))
-        elif kind == "rtmps":
-            behind = servers.enter_context(rtmp(tmp_path))
-            port = servers.enter_context(tls_in_front(int(behind.split(":")[2].split("/")[0]), tmp_path))
-            yield f"rtmps://localhost:{port}/live/radio"
-        elif kind == "srt":
-            yield servers.enter_context(srt(tmp_path))
-        else:
-            yield servers.enter_context(rtsp(tmp_path, kind.removeprefix("rtsp-")))
+    with station(request.param, icecast_server, tmp_path) as url:
+        yield url
 
 
 @pytest.mark.parametrize(

@@ -141,9 +141,7 @@ def test_down_at_the_start_records_what_remains(held_service: Rolltape, server: 
     assert 0 < done["recorded"] < 23.9
 
 
-def test_down_for_the_whole_show_is_entered_as_missed(
-    held_service: Rolltape, server: Sshd, mp3_station: str
-) -> None:
+def test_down_for_the_whole_show_is_entered_as_missed(held_service: Rolltape, server: Sshd, mp3_station: str) -> None:
     service = held_service
     number = plan_show(service, mp3_station, add_destination(service, server), after=1.5, duration=1)
     service.kill()

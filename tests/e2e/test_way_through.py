@@ -37,9 +37,7 @@ class Watcher(threading.Thread):
         self.join()
 
 
-def test_a_scheduled_show_arrives_on_the_server(
-    service: Rolltape, server: Sshd, nas: int, mp3_station: str
-) -> None:
+def test_a_scheduled_show_arrives_on_the_server(service: Rolltape, server: Sshd, nas: int, mp3_station: str) -> None:
     start = (datetime.now(UTC) + timedelta(seconds=4)).replace(microsecond=0)
     stream = service.add_stream(mp3_station, name="Test Radio", artist="Somebody", destination_ids=[nas])
     watcher = Watcher(server.home)
@@ -77,7 +75,5 @@ def test_a_scheduled_show_arrives_on_the_server(
         check=False,
     )
     assert (decoded.returncode, decoded.stderr) == (0, "")
-    assert "WARNING" not in subprocess.run(
-        [program("mp3val"), file], capture_output=True, text=True, check=True
-    ).stdout
+    assert "WARNING" not in subprocess.run([program("mp3val"), file], capture_output=True, text=True, check=True).stdout
     assert str(ID3(file)["TIT2"]) == f"{local_date} Show"

@@ -45,7 +45,8 @@ async def test_what_is_open_says_little(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8666", "radio.example.org.evil.example", "", "a b", "[::1", "1.2.3.4.evil.com"]
+    "host",
+    ["evil.example", "evil.example:8666", "radio.example.org.evil.example", "", "a b", "[::1", "1.2.3.4.evil.com"],
 )
 async def test_a_name_that_others_control_is_refused(client: Client, host: str) -> None:
     answer = await client.request("GET", "/api/system", headers={"Host": host})

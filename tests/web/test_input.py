@@ -100,7 +100,9 @@ async def test_schedules(client: Client, stream: int, field: str, value: Any) ->
     assert len((await client.call("GET", "/api/schedules"))["items"]) == 1
 
 
-@pytest.mark.parametrize(("field", "value"), [pair for pair in BAD_SCHEDULES if pair[0] in ("cron", "timezone", "duration")])
+@pytest.mark.parametrize(
+    ("field", "value"), [pair for pair in BAD_SCHEDULES if pair[0] in ("cron", "timezone", "duration")]
+)
 async def test_previews(client: Client, field: str, value: Any) -> None:
     refused = await client.refused("POST", "/api/schedules/preview", json=SCHEDULE | {"count": 3, field: value})
 
@@ -161,9 +163,7 @@ async def test_bodies_that_are_no_json_objects(client: Client, stream: int, body
         ("POST", "/api/destinations"),
         ("POST", "/api/streams/probe"),
     ):
-        answer = await client.request(
-            method, path, content=body, headers={"Content-Type": "application/json"}
-        )
+        answer = await client.request(method, path, content=body, headers={"Content-Type": "application/json"})
         assert answer.status_code in (400, 422), (method, path, answer.text)
         assert answer.json()["error"]["message"]
 
