@@ -22,7 +22,7 @@ def test_the_defaults(tmp_path: Path) -> None:
     settings = load()
 
     assert settings.port == 8666
-    assert settings.host == "0.0.0.0"  # noqa: S104
+    assert settings.host == "0.0.0.0"
     assert settings.data_dir == tmp_path / "data"
     assert settings.recordings_dir == tmp_path / "data" / "recordings"
     assert settings.database_url == f"sqlite:///{tmp_path / 'data' / 'rolltape.db'}"

@@ -12,6 +12,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import typer
+from pydantic import ValidationError
 
 from rolltape import __version__, app, demo, logs, settings
 from rolltape.capture import CaptureSettings, Offer, probe
@@ -168,6 +169,8 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run(work)
     except RolltapeError as exc:
         _give_up(exc.message)
+    except ValidationError as exc:
+        _give_up("\n".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in exc.errors()))
     except OSError as exc:
         _give_up(f"{exc.filename or 'The machine'}: {exc.strerror}")
     except KeyboardInterrupt:

@@ -66,9 +66,9 @@ async def record_once(wanted: Wanted, ffmpeg: str, *, tell: Callable[[str], None
         transfer=TransferSettings(keys=out, egress=Egress()),
         transfers_per_destination=1,
     )
+    plan = _plan(wanted)
     folder = out / TAKES / secrets.token_hex(8)
     folder.mkdir(parents=True)
-    plan = _plan(wanted)
     try:
         await _capture(Recorder(plan, folder, workshop.capture, on_event=lambda event: tell(event.message)), tell)
         if not wanted.show:

@@ -29,7 +29,7 @@ BURST = 65535 / 16000  # s that the Icecast of the tests sends at once of 128 kb
 
 async def wait_for(is_so: Callable[[], object], within: float = 15) -> None:
     async with asyncio.timeout(within):
-        while not is_so():  # noqa: ASYNC110 (figures of a recorder, which tells nobody when they change)
+        while not is_so():
             await asyncio.sleep(0.02)
 
 

@@ -179,7 +179,7 @@ async def test_a_step_of_the_wall_clock_brings_forward_what_has_become_due(
         await db.execute(
             update(Session).where(Session.id == session.id).values(opens=start, planned_start=start, planned_end=start)
         )
-    limits = {queue: 1 for queue in Queue}
+    limits = dict.fromkeys(Queue, 1)
     engine = LocalEngine(pipeline, bench.services.sessions, limits=limits, clock=bench.clock)  # type: ignore[arg-type]
     await engine.start()
     await asyncio.sleep(0.2)

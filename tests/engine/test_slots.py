@@ -1,6 +1,7 @@
 """Room is given out by rank, and never lost."""
 
 import asyncio
+
 from rolltape.engine.slots import Slots
 
 

@@ -27,12 +27,12 @@ def postgres(folder: Path) -> Iterator[str]:
                 above.chmod(above.stat().st_mode | 0o011)
     _run([*_as_owner(), programs[-1] / "initdb", "-U", "rolltape", "-A", "trust", "-N", "-D", data])
     options = [word for option in _QUICK for word in ("-c", option)]
-    command = [
+    command: list[str | Path] = [
         *_as_owner(), programs[-1] / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", folder, *options
     ]  # fmt: skip
 
     def ready() -> bool:
-        check = [programs[-1] / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+        check: list[str | Path] = [programs[-1] / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
         return subprocess.run(check, check=False).returncode == 0
 
     with running(command, log=folder / "postgres.log", ready=ready, cwd=folder):
@@ -44,7 +44,7 @@ def create_database(address: str, name: str, *, template: str = "template1") -> 
     import psycopg
 
     with psycopg.connect(address.format(name="postgres"), autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')  # type: ignore[call-overload]
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     return address.format(name=name)
 
 

@@ -1,5 +1,7 @@
 """Who may ask, for what, how much."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 from rolltape.web.api import ROUTES
@@ -94,7 +96,7 @@ async def test_without_an_origin_only_a_token_may_change_things(client: Client, 
 
 
 async def test_a_body_that_is_too_large_is_refused_announced_or_not(client: Client) -> None:
-    async def endless():  # type: ignore[no-untyped-def]
+    async def endless() -> AsyncIterator[bytes]:
         for _ in range(100):
             yield b" " * 65536
 

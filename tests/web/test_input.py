@@ -10,67 +10,65 @@ STREAM = {"name": "Other", "url": "http://radio.example/other"}
 LONG = "x" * 10_000
 HOSTILE = "a\x00b", "a\nb", "a\u202eb", "\ud800"
 
+
+def each(fields: str, *values: Any) -> list[tuple[str, Any]]:
+    """Every one of `fields` with every one of `values`."""
+    return [(field, value) for field in fields.split() for value in values]
+
+
 BAD_STREAMS: list[tuple[str, Any]] = [
-    *[("name", value) for value in ("", "   ", LONG, None, 5, ["x"], *HOSTILE)],
-    *[
-        ("url", value)
-        for value in (
+    *each("name", "", "   ", LONG, None, 5, ["x"], *HOSTILE),
+    *each(
+        "url",
             "", "radio.example", "file:///etc/passwd", "/etc/passwd", "concat:a|b", "subfile,,start,0:x", "pipe:0",
             "data:audio/mp3;base64,xx", "lavfi:sine", "tee:x", "-y", "http://", "http://x\n-f", "http://a b/",
             "http://x:0/", "http://x:99999/", "http://[::1/", "javascript:alert(1)", LONG, None, 5, {}, "srt://x",
             "http://x/\x00", "gopher://x/", "ftp://x/", "http://exa\u202emple/",
-        )
-    ],
-    *[("fallback_urls", value) for value in ("http://x/", ["file:///x"], [5], ["http://x/"] * 11)],
-    *[(name, value) for name in ("artist", "album", "album_artist", "genre") for value in (LONG, 5, None, *HOSTILE)],
-    *[
-        (name, value)
-        for name in ("title_pattern", "filename_pattern")
-        for value in ("", "{", "{nothing}", "{show.__class__}", "{0}", "{show!r}", "{{show}}", "}", LONG, None)
-    ],
-    *[("engine", value) for value in ("", "vlc", None, 5)],
-    *[("mp3_quality", value) for value in ("", "V10", "V-1", "best", "128", "999k", "128k; rm -rf /", None, 2)],
-    *[("max_duration", value) for value in (0, -1, "long", None, 10**9, [])],
-    *[(name, value) for name in ("start_early", "end_late") for value in (-1, 10**9, "x", None)],
-    *[("stall_timeout", value) for value in (0, -5, "x", None, 10**9)],
-    *[("max_attempts", value) for value in (0, -1, "x", 1.5, 10**9)],
-    *[("verify_tls", value) for value in ("perhaps", None, 7)],
-    *[("destination_ids", value) for value in ([99], [1, 1], ["x"], "1", None, [0], [-1], [2**40], list(range(1, 30)))],
+    ),
+    *each("fallback_urls", "http://x/", ["file:///x"], [5], ["http://x/"] * 11),
+    *each("artist album album_artist genre", LONG, 5, None, *HOSTILE),
+    *each(
+        "title_pattern filename_pattern",
+        "", "{", "{nothing}", "{show.__class__}", "{0}", "{show!r}", "{{show}}", "}", LONG, None,
+    ),
+    *each("engine", "", "vlc", None, 5),
+    *each("mp3_quality", "", "V10", "V-1", "best", "128", "999k", "128k; rm -rf /", None, 2),
+    *each("max_duration", 0, -1, "long", None, 10**9, []),
+    *each("start_early end_late", -1, 10**9, "x", None),
+    *each("stall_timeout", 0, -5, "x", None, 10**9),
+    *each("max_attempts", 0, -1, "x", 1.5, 10**9),
+    *each("verify_tls", "perhaps", None, 7),
+    *each("destination_ids", [99], [1, 1], ["x"], "1", None, [0], [-1], [2**40], list(range(1, 30))),
     ("delete_after_delivery", "perhaps"),
     ("nonsense", 1),
 ]  # fmt: skip
 
 BAD_SCHEDULES: list[tuple[str, Any]] = [
-    *[("stream_id", value) for value in (0, -1, 99, "x", None, 2**40, 1.5)],
-    *[("name", value) for value in (LONG, 5, *HOSTILE)],
-    *[
-        ("cron", value)
-        for value in (
+    *each("stream_id", 0, -1, 99, "x", None, 2**40, 1.5),
+    *each("name", LONG, 5, *HOSTILE),
+    *each(
+        "cron",
             "", " ", "* * * *", "* * * * * *", "61 * * * *", "* 24 * * *", "* * 32 * *", "* * * 13 *", "* * * * 8",
             "0 0 30 2 *", "0 0 31 4 *", "*/0 * * * *", "5-1 * * * *", "1- * * * *", "a b c d e", "@reboot", "@nonsense",
             LONG, 5, [], "0 9 * * 1#6", "\x00", "0 9 * * ١",
-        )
-    ],
-    *[("timezone", value) for value in ("", "Mars/Olympus", "../../etc/passwd", LONG, None, 5, "\x00", "UTC\n")],
-    *[("duration", value) for value in (0, -1, "x", None, 10**9)],
-    *[("enabled", value) for value in ("perhaps", None)],
-    *[("priority", value) for value in ("x", 10**9, 1.5, None)],
-    *[(name, value) for name in ("start_early", "end_late") for value in (-1, "x", 10**9)],
+    ),
+    *each("timezone", "", "Mars/Olympus", "../../etc/passwd", LONG, None, 5, "\x00", "UTC\n"),
+    *each("duration", 0, -1, "x", None, 10**9),
+    *each("enabled", "perhaps", None),
+    *each("priority", "x", 10**9, 1.5, None),
+    *each("start_early end_late", -1, "x", 10**9),
 ]  # fmt: skip
 SCHEDULE = {"cron": "0 9 * * *", "timezone": "UTC", "duration": 60}
 
 BAD_DESTINATIONS: list[tuple[str, Any]] = [
-    *[("name", value) for value in ("", LONG, None, *HOSTILE)],
-    *[("kind", value) for value in ("", "ftp", None)],
-    *[
-        ("host", value)
-        for value in ("", "-oProxyCommand=touch /tmp/x", "a b", "a;b", "$(id)", "`id`", "a\nb", LONG, None, 5)
-    ],
-    *[("port", value) for value in (0, -1, 65536, "x", None)],
-    *[("user", value) for value in ("", "-l", "a b", "$(id)", "a\nb", LONG, None)],
-    *[("key_file", value) for value in ("", "../../etc/shadow", "a\x00b", LONG, None)],
-    *[("directory", value) for value in ("", "a/../../b", "a\nb", LONG, None)],
-    *[("bandwidth_limit", value) for value in (0, -1, "x", 2**60)],
+    *each("name", "", LONG, None, *HOSTILE),
+    *each("kind", "", "ftp", None),
+    *each("host", "", "-oProxyCommand=touch /tmp/x", "a b", "a;b", "$(id)", "`id`", "a\nb", LONG, None, 5),
+    *each("port", 0, -1, 65536, "x", None),
+    *each("user", "", "-l", "a b", "$(id)", "a\nb", LONG, None),
+    *each("key_file", "", "../../etc/shadow", "a\x00b", LONG, None),
+    *each("directory", "", "a/../../b", "a\nb", LONG, None),
+    *each("bandwidth_limit", 0, -1, "x", 2**60),
 ]
 DESTINATION = {"name": "NAS", "host": "nas.lan", "user": "me", "key_file": "id", "directory": "radio"}
 

@@ -157,7 +157,7 @@ def _write(audio: Path, part: Path, tags: tag.Tags, cover: Path | None) -> tag.W
 
 
 def _jpeg(cover: Path) -> bytes | None:
-    """The picture to embed; None where the file is no picture any more, for a recording is worth more than its cover."""
+    """The picture to embed; None where it is none any more: a recording is worth more than its cover."""
     try:
         return tag.cover_jpeg(cover.read_bytes())
     except (InputError, OSError) as exc:

@@ -225,7 +225,7 @@ class Sessions:
         )
         columns = (Session.id, Session.state, Session.opens, Session.priority)
         next_attempts = (
-            select(Transfer.session_id, func.min(Transfer.next_attempt_at))
+            select(Transfer.session_id, func.min(Transfer.next_attempt_at).label("at"))
             .where(Transfer.state.in_(UNDER_WAY))
             .group_by(Transfer.session_id)
         )
@@ -235,7 +235,7 @@ class Sessions:
             if not ids:
                 return []
             rows = (await db.execute(select(*columns).where(Session.id.in_(ids)))).all()
-            attempts = {number: at for number, at in await db.execute(next_attempts)}
+            attempts = {row.session_id: row.at for row in await db.execute(next_attempts)}
         return [
             Due(number, state, opens if state in NOT_BEGUN else attempts.get(number), (-priority, opens.timestamp()))
             for number, state, opens, priority in rows
