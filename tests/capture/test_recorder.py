@@ -9,12 +9,14 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from rolltape.capture import CaptureEvent, CaptureSettings, Recorder, read_journal
 from rolltape.capture.clock import Clock
+from rolltape.capture.recorder import connect_ahead
 from rolltape.domain.address import Egress
 from rolltape.domain.errors import SourceError
 from rolltape.domain.recording import Verdict
@@ -92,14 +94,23 @@ async def test_a_take_is_placed_on_the_clock_to_a_tenth_of_a_second(station: Fau
     assert (connected - begins).total_seconds() == pytest.approx(2, abs=0.1)  # the burst of this station
 
 
+def test_the_sessions_of_one_second_connect_spread_out() -> None:
+    moments = sorted(connect_ahead(number) for number in range(1, 1001))
+
+    assert 5 <= moments[0] <= moments[-1] <= 8
+    assert max(later - earlier for earlier, later in pairwise(moments)) < 0.01
+
+
 async def test_a_planned_session_connects_early_and_ends_on_time(mp3_station: str, record: Recording) -> None:
-    recorded = await record(mp3_station, 3, now=False, starts_in=6)
+    ahead = connect_ahead(1)  # the number of the session that these tests plan
+
+    recorded = await record(mp3_station, 3, now=False, starts_in=ahead + 1)
 
     window = recorded.journal.window
     assert window is not None
     connecting = next(event.at for event in recorded.events if event.kind == "connecting")
     closed = next(event.at for event in recorded.events if event.kind == "closed")
-    assert (window.opens - connecting).total_seconds() == pytest.approx(5, abs=0.3)
+    assert (window.opens - connecting).total_seconds() == pytest.approx(ahead, abs=0.3)
     assert (closed - window.closes).total_seconds() == pytest.approx(0.3, abs=0.4)
     assert recorded.account.verdict is Verdict.COMPLETE
     assert recorded.decoded_seconds == pytest.approx(3, abs=0.1)

@@ -16,7 +16,7 @@ from rolltape.domain.errors import TargetError, TargetRefused, TargetUnreachable
 from rolltape.domain.transfer import Proof
 from rolltape.domain.units import Bytes, Seconds
 from rolltape.transfer import Delivery, TransferSettings, connection
-from tests.servers.process import free_port
+from tests.servers.process import free_port, wait_until
 from tests.servers.proxy import proxy
 from tests.servers.sshd import Sshd, inside, make_key, read_host_key, sshd
 from tests.transfer.conftest import Site, make_recording, ssh_site
@@ -172,12 +172,19 @@ async def test_disk_that_fills_up_on_the_way(tmp_path: Path, recording: Delivery
             await site.send(recording, fill)
         left = site.files()
         filler.unlink()
+        # A command that still has the removed file open keeps its room until it ends.
+        await asyncio.to_thread(wait_until, lambda: free_bytes(site.folder) > recording.size, "room on the disk")
         await site.send(recording)
 
         assert raised.value.code == "disk_full"
         assert str(server.home) in raised.value.message
         assert left == ["filler"]
         assert site.files() == [str(recording.name)]
+
+
+def free_bytes(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
 
 
 def kill(server: Sshd, how: signal.Signals) -> None:
