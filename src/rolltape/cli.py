@@ -92,7 +92,8 @@ def record(
         )  # fmt: skip
         found = await record_once(wanted, find(chosen.ffmpeg), tell=_progress)
         account = found.made.account
-        _progress(f"{account.verdict}: {account.recorded:.1f} of {account.planned:.1f} s, {account.takes} takes")
+        takes = "1 take" if account.takes == 1 else f"{account.takes} takes"
+        _progress(f"{account.verdict}: {account.recorded:.1f} of {account.planned:.1f} s, {takes}")
         print(found.file)
         if account.verdict is not Verdict.COMPLETE:
             raise typer.Exit(OTHER_VERDICT)
