@@ -8,6 +8,7 @@ import pytest
 from rolltape.domain import pattern
 from rolltape.domain.session import Plan
 from rolltape.domain.stream import StreamFields
+from rolltape.domain.units import Seconds
 
 START = datetime(2026, 6, 1, 20, 0, tzinfo=UTC)
 
@@ -26,7 +27,7 @@ def test_the_window_has_the_early_start_and_the_late_end() -> None:
 
     assert (window.opens, window.start) == (START - timedelta(seconds=60), START)
     assert window.closes - window.end == timedelta(seconds=120)
-    assert window.length == 2 * 3600 + 180
+    assert window.length == Seconds(2 * 3600 + 180)
 
 
 def test_nothing_is_recorded_for_longer_than_the_stream_allows() -> None:
@@ -35,9 +36,20 @@ def test_nothing_is_recorded_for_longer_than_the_stream_allows() -> None:
     assert window.closes == window.end == START + timedelta(minutes=59)
 
 
+def test_a_record_now_has_patience_with_the_first_audio() -> None:
+    one_second = START + timedelta(seconds=1)
+
+    assert plan(end=one_second, begins_with_audio=True).begins_until == START + timedelta(seconds=10)
+    assert plan(end=one_second).begins_until == one_second
+    assert plan(begins_with_audio=True).begins_until == START + timedelta(hours=2)
+
+
 @pytest.mark.parametrize(
     ("zone", "local_date"),
-    [("UTC", "2026-06-01"), ("Asia/Tokyo", "2026-06-02"), ("America/New_York", "2026-06-01"), ("Pacific/Apia", "2026-06-02")],
+    [
+        ("UTC", "2026-06-01"), ("Asia/Tokyo", "2026-06-02"), ("America/New_York", "2026-06-01"),
+        ("Pacific/Apia", "2026-06-02"),
+    ],
 )  # fmt: skip
 def test_the_recording_date_is_that_of_the_planned_start_where_the_schedule_lives(zone: str, local_date: str) -> None:
     assert f"{plan(timezone=zone).local_start:%Y-%m-%d}" == local_date

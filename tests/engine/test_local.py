@@ -32,6 +32,8 @@ class FakePipeline:
     async def attend(self) -> None:
         await asyncio.Event().wait()
 
+    async def tidy(self) -> None: ...
+
     def look(self) -> None: ...
 
 

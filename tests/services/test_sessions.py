@@ -169,6 +169,17 @@ async def test_a_session_that_has_not_begun_is_cancelled_at_once(bench: Bench) -
         await bench.services.sessions.cancel(session.id)
 
 
+async def test_a_session_that_waits_for_room_is_cancelled_at_once_and_has_nothing_to_stop(bench: Bench) -> None:
+    session = await record_now(bench, state=STATE.WAITING)
+
+    with pytest.raises(ConflictError, match="not begun"):
+        await bench.services.sessions.stop(session.id)
+    await bench.services.sessions.cancel(session.id)
+
+    assert (await bench.services.sessions.get(session.id)).state is STATE.CANCELLED
+    assert await bench.services.sessions.claim(session.id) is None
+
+
 async def test_only_what_records_can_be_stopped(bench: Bench) -> None:
     for state in (STATE.PROCESSING, STATE.DELIVERING, STATE.DONE):
         session = await record_now(bench, state=state)

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
@@ -21,13 +21,12 @@ from rolltape.capture.watch import Watch
 from rolltape.domain.address import mask
 from rolltape.domain.errors import SourceError, SourceUnreachable
 from rolltape.domain.recording import account
-from rolltape.domain.session import Plan
+from rolltape.domain.session import SOON, Plan
 from rolltape.domain.units import BitsPerSecond, Seconds
 
 CONNECT_AHEAD = Seconds(5)  # of the opening of the window; slow servers need it, and what comes early is cut off
 GOLDEN = 0.618034  # its multiples, without their whole part, are spread evenly
 SPREAD = Seconds(3)  # further ahead: the sessions of one second do not all connect in the same moment
-SOON = timedelta(seconds=10)  # within which the first audio opens the window of a "record now"
 SETTLED = Seconds(5)  # after its first audio, a take is known well enough to say when it began
 
 
@@ -189,7 +188,8 @@ class Recorder:
             return self._stopped_at
         if not self._is_settled:
             self._settle()
-        return self._clock.monotonic(self._window.closes)
+        has_audio = self._tape is not None and bool(self._tape.facts())
+        return self._clock.monotonic(self._window.closes if has_audio else self._plan.begins_until)
 
     def _settle(self) -> None:
         """Move the window of a "record now" to the first audio, if that came soon."""

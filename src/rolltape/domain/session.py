@@ -27,6 +27,8 @@ class SessionState(StrEnum):
     SKIPPED = "skipped"
 
 
+SOON = timedelta(seconds=10)  # within which the first audio opens the window of a "record now"
+
 NOT_BEGUN = frozenset({SessionState.SCHEDULED, SessionState.WAITING})
 OVER = frozenset(
     {SessionState.DONE, SessionState.FAILED, SessionState.MISSED, SessionState.CANCELLED, SessionState.SKIPPED}
@@ -67,6 +69,12 @@ class Plan(BaseModel):
         limit = opens + timedelta(seconds=self.stream.max_duration)
         closes = min(self.end + timedelta(seconds=self.end_late), limit)
         return Window(opens, self.start, min(self.end, limit), closes)
+
+    @property
+    def begins_until(self) -> datetime:
+        """When it is too late to begin: the end of the window, or of the patience with the first audio."""
+        closes = self.window.closes
+        return max(closes, self.window.opens + SOON) if self.begins_with_audio else closes
 
     @property
     def local_start(self) -> datetime:

@@ -83,7 +83,7 @@ class LocalEngine:
             try:
                 await self.lost()
                 await self._sessions.enter_waiting([job.session_id for job in self._jobs.values() if job.is_waiting])
-                await self._sessions.expire_waiting()
+                await self._pipeline.tidy()
             except Exception:
                 log.exception("lost sessions could not be looked for", action="sweep_failed")
             with contextlib.suppress(TimeoutError):

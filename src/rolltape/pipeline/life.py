@@ -50,6 +50,7 @@ def queue_of(state: SessionState) -> Queue:
 class Pipeline:
     def __init__(self, sessions: Sessions, transfers: Transfers, workshop: Workshop, *, clock: Clock) -> None:
         self._sessions = sessions
+        self._transfers = transfers
         self._clock = clock
         self._recording = Recording(sessions, workshop, clock=clock)
         self._finishing = Finishing(sessions, transfers, workshop)
@@ -70,6 +71,11 @@ class Pipeline:
     async def attend(self) -> None:
         """Enter the progress of what records, and do what was asked of it, until cancelled."""
         await self._recording.live.attend()
+
+    async def tidy(self) -> None:
+        """Do what has become due without anybody's asking."""
+        await self._sessions.expire_waiting()
+        await self._transfers.look_again()
 
     def look(self) -> None:
         """Something was asked of a session: look at once."""

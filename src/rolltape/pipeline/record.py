@@ -35,7 +35,7 @@ class Recording:
         folder = self._workshop.takes(session)
         if session.wish is Wish.CANCEL:
             return await self._cancelled(session, folder)
-        is_over = plan.window.closes <= self._clock()
+        is_over = plan.begins_until <= self._clock()
         if is_over and session.state in NOT_BEGUN and not read_journal(folder).takes:
             values: dict[str, Any] = {"error_code": "service_down", "error_message": MISSED}
             return await self._sessions.advance(session, SessionState.MISSED, "missed", MISSED, **values), None

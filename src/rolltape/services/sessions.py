@@ -31,7 +31,6 @@ MISSED = "The service was not running when it was due, and its time has passed."
 NO_ROOM = "Other sessions took all the room until its time had passed."
 
 CAPTURED = NOT_BEGUN | {SessionState.RECORDING}
-_STOPPABLE = frozenset({SessionState.WAITING, SessionState.RECORDING})
 
 
 @dataclass(frozen=True)
@@ -200,12 +199,13 @@ class Sessions:
             session = await _find(db, session_id)
             if session.state in OVER:
                 raise ConflictError(f"The session is {session.state} already.")
-            if session.state is SessionState.SCHEDULED and session.planned_start > now:
+            is_ahead = session.state is SessionState.SCHEDULED and session.planned_start > now
+            if is_ahead or session.state is SessionState.WAITING:
                 if wish is Wish.STOP:
                     raise ConflictError("The session has not begun; it can be cancelled.")
                 _end(session, SessionState.CANCELLED, now)
                 session.epoch += 1  # a runner that got ready for it stops
-            elif wish is Wish.STOP and session.state not in _STOPPABLE | {SessionState.SCHEDULED}:
+            elif wish is Wish.STOP and session.state not in CAPTURED:
                 raise ConflictError(f"The session is {session.state}: there is no recording to stop.")
             else:
                 session.wish = wish
