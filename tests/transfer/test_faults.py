@@ -164,8 +164,12 @@ async def test_disk_that_fills_up_on_the_way(tmp_path: Path, recording: Delivery
         site = replace(ssh_site(server, server.home, bandwidth_limit=4_000_000), folder=inside(server, server.home))
         filler = site.folder / "filler"
 
+        filled = []
+
         def fill(sent: Bytes) -> None:
-            if sent > 0 and not filler.exists():
+            """Once: news of the progress may come when the attempt is over."""
+            if sent > 0 and not filled:
+                filled.append(sent)
                 filler.write_bytes(bytes(4_000_000))
 
         with pytest.raises(TargetUnreachable) as raised:

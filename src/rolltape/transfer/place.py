@@ -22,6 +22,7 @@ from rolltape.transfer import problems
 from rolltape.transfer.target import Delivery
 
 REWIND = 1024 * 1024  # bytes sent again when resuming: what was in flight when it broke off may be damaged
+FULL = 256 * 1024  # bytes free, below which a write that failed has failed for want of room
 TEST_CONTENT = b"Rolltape was here, and will be gone in a moment.\n"
 
 
@@ -140,15 +141,21 @@ def _check_directory(place: Place) -> None:
 
 def _send(place: Place, delivery: Delivery, file: FileIO, on_progress: Callable[[Bytes], None]) -> Proof:
     part = delivery.part
-    start = _resume_at(place.look(part), delivery.size)
-    _check_space(place, delivery, already=start)
+    torso = place.look(part)
+    start = _resume_at(torso, delivery.size)
+    _check_space(place, delivery, already=0 if torso is None else torso.size)  # what is there is written over
     try:
         place.write(part, file, start, on_progress)
     except TargetError as exc:
-        if exc.code == "disk_full":  # a torso on a full disk harms others
-            with suppress(TargetError):
-                place.remove(part)
-        raise
+        # A server that is told more than its disk can take may hang up before it has said why.
+        is_full = exc.code == "disk_full" or _is_full(place)
+        if not is_full:
+            raise
+        with suppress(TargetError):  # a torso on a full disk harms others
+            place.remove(part)
+        if exc.code == "disk_full":
+            raise
+        raise problems.disk_full(place.shown(PurePosixPath())) from exc
     proof = _prove(place, delivery)
     place.stamp(part, os.fstat(file.fileno()).st_mtime)
     place.publish(part, delivery.name)
@@ -163,6 +170,15 @@ def _resume_at(part: Entry | None, size: int) -> int:
         return 0
 
     return max(0, (part.size // REWIND - 1) * REWIND)
+
+
+def _is_full(place: Place) -> bool:
+    """Whether there is no room at all; no, where the place does not (or no longer) say."""
+    with suppress(TargetError):
+        free = place.free()
+        return free is not None and free < FULL
+
+    return False
 
 
 def _check_space(place: Place, delivery: Delivery, *, already: int) -> None:
