@@ -164,7 +164,7 @@ async def test_disk_that_fills_up_on_the_way(tmp_path: Path, recording: Delivery
         site = replace(ssh_site(server, server.home, bandwidth_limit=4_000_000), folder=inside(server, server.home))
         filler = site.folder / "filler"
 
-        filled = []
+        filled: list[Bytes] = []
 
         def fill(sent: Bytes) -> None:
             """Once: news of the progress may come when the attempt is over."""
