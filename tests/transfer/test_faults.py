@@ -186,6 +186,20 @@ async def test_disk_that_fills_up_on_the_way(tmp_path: Path, recording: Delivery
         assert site.files() == [str(recording.name)]
 
 
+@pytest.mark.parametrize("sftp", ["internal-sftp", None], ids=["sftp", "no sftp"])
+async def test_the_room_of_an_earlier_attempt_counts(tmp_path: Path, recording: Delivery, sftp: str | None):
+    with sshd(tmp_path / "sshd", disk=6_000_000, sftp=sftp) as server:
+        site = replace(ssh_site(server, server.home), folder=inside(server, server.home))
+        torso = site.folder / recording.part
+        torso.parent.mkdir()
+        torso.write_bytes(bytes(1_990_000))
+        assert free_bytes(site.folder) < recording.size
+
+        await site.send(recording)
+
+        assert site.files() == [str(recording.name)]
+
+
 def free_bytes(folder: Path) -> int:
     found = os.statvfs(folder)
     return found.f_bavail * found.f_frsize

@@ -114,8 +114,7 @@ class Delivering:
             return sending.result()
         finally:
             sending.cancel()
-            with contextlib.suppress(BaseException):
-                await sending
+            await asyncio.gather(sending, return_exceptions=True)  # what it ended by is told above, or was our wish
 
     async def _delivered(self, session: Session, row: Transfer, destination: Destination, receipt: Receipt) -> None:
         self._breaker.succeeded(destination.id)

@@ -73,7 +73,7 @@ class Schedules:
         rule = rule_of(fields)
         values = fields.model_dump() | {"at": _moment(fields)}
         async with self._database.write() as db:
-            stream = await find_stream_or_refuse(db, fields.stream_id)
+            stream = await _known_stream(db, fields.stream_id)
             schedule = Schedule(**values, created_at=now, planned_until=_plan_from(fields, rule, now))
             db.add(schedule)
             await db.flush()
@@ -90,7 +90,7 @@ class Schedules:
             kind = {"at": None} if changes.get("cron") else {"cron": None} if changes.get("at") else {}
             fields = ScheduleFields.model_validate(before.model_dump() | kind | changes)
             rule = rule_of(fields)
-            stream = await find_stream_or_refuse(db, fields.stream_id)
+            stream = await _known_stream(db, fields.stream_id)
             for name, value in (fields.model_dump() | {"at": _moment(fields)}).items():
                 setattr(schedule, name, value)
             when = {"cron", "at", "timezone", "duration"} & changes.keys()
@@ -262,7 +262,7 @@ def rule_of(fields: ScheduleFields) -> Rule:
     return calendar.date_rule(fields.at, fields.timezone)
 
 
-async def find_stream_or_refuse(db: AsyncSession, stream_id: int) -> Stream:
+async def _known_stream(db: AsyncSession, stream_id: int) -> Stream:
     stream = await db.get(Stream, stream_id)
     if stream is None:
         raise InputError("stream_id", f"There is no stream {stream_id}.")
