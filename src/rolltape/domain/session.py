@@ -88,6 +88,8 @@ class Session(Base):
         UniqueConstraint("schedule_id", "planned_start", name="uq_sessions_occurrence"),
         Index("ix_sessions_state_opens", "state", "opens"),
         Index("ix_sessions_start", "planned_start", "id"),
+        Index("ix_sessions_state_start", "state", "planned_start", "id"),
+        Index("ix_sessions_verdict_start", "verdict", "planned_start", "id"),
         Index("ix_sessions_stream_start", "stream_id", "planned_start"),
         {"sqlite_autoincrement": True},  # takes lie in a folder named by the id: it is never given twice
     )

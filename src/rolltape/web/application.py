@@ -11,7 +11,8 @@ from starlette.exceptions import HTTPException
 from rolltape import __version__
 from rolltape.domain.errors import ConflictError, InputError, NotFoundError, RolltapeError
 from rolltape.services import Services
-from rolltape.web import api, system
+from rolltape.web import api
+from rolltape.web.api import system
 from rolltape.web.errors import error_answer, fields_of
 from rolltape.web.guard import Guard, Prefix
 

@@ -2,7 +2,17 @@
 
 from alembic import context
 
-from rolltape.domain import destination, schedule, session, stream, take, transfer, user  # noqa: F401 (the tables)
+from rolltape.domain import (  # noqa: F401 (the tables)
+    destination,
+    preference,
+    schedule,
+    session,
+    stream,
+    take,
+    transfer,
+    user,
+    waveform,
+)
 from rolltape.domain.base import Base
 
 context.configure(

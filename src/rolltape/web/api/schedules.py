@@ -11,7 +11,7 @@ from rolltape.domain.session import Session
 from rolltape.services import Services
 from rolltape.services.schedules import MOST_PREVIEWED
 from rolltape.web.params import After, Id, Limit, Listing, With, given, partial
-from rolltape.web.sessions import SessionAnswer, session_answer
+from rolltape.web.api.sessions import SessionAnswer, session_answer
 
 ScheduleChanges = partial(ScheduleFields, "ScheduleChanges")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from rolltape.web import destinations, schedules, sessions, streams, system, transfers
+from rolltape.web.api import destinations, schedules, sessions, streams, system, transfers
 from rolltape.web.errors import RESPONSES
 
 OK, CREATED, NOTHING = 200, 201, 204

@@ -16,7 +16,7 @@ from rolltape.domain.units import Seconds
 from rolltape.services import Services
 from rolltape.services.sessions import Filters
 from rolltape.web.params import After, Id, Limit, Listing, With
-from rolltape.web.transfers import TransferAnswer, transfer_answer
+from rolltape.web.api.transfers import TransferAnswer, transfer_answer
 
 
 class RecordNow(BaseModel):
