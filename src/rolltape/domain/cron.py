@@ -33,6 +33,7 @@ WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _SHOWN = 40  # characters of a faulty part that are repeated in the sentence about it
 _ANY_DAY = datetime(2026, 1, 1)  # noqa: DTZ001 (cronsim wants a start, even if nobody walks)
 _RANGE = re.compile(r"(?P<first>\*|\w+)(?:-(?P<last>\w+))?(?:/(?P<step>[0-9]+))?", re.ASCII)
+_SPAN = re.compile(r"([0-9]+)(?:-([0-9]+)(?:/([0-9]+))?)?")
 _NTH = re.compile(r"(?P<day>\w+?)(?P<which>#[1-5]|L)", re.ASCII)
 
 
@@ -102,6 +103,19 @@ def is_hourly(cron: str) -> bool:
     """Whether the minute or the hour begins with a star: what Debian's cron calls a wildcard job."""
     minute, hour, *_ = cron.split()
     return minute.startswith("*") or hour.startswith("*")
+
+
+def numbers(text: str) -> list[int]:
+    """The numbers of a canonical list of numbers and ranges, in order; none where there is anything else."""
+    found: set[int] = set()
+    for part in text.split(","):
+        shape = _SPAN.fullmatch(part)
+        if shape is None:
+            return []
+        first, last, step = int(shape[1]), int(shape[2] or shape[1]), int(shape[3] or 1)
+        found.update(range(first, last + 1, step))
+
+    return sorted(found)
 
 
 def _without_alias(expression: str) -> str:

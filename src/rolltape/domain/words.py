@@ -3,12 +3,12 @@
 The common shapes of an expression read as a person would say them; the rest is left to cronsim.
 """
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 
 from cronsim import CronSim
 
+from rolltape.domain.cron import numbers
 from rolltape.domain.units import Seconds
 
 WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
@@ -19,7 +19,6 @@ MONTHS = (
 NTH = ("first", "second", "third", "fourth", "fifth")
 MOST_TIMES = 6  # of a day; with more of them a list is no longer read
 
-_SPAN = re.compile(r"([0-9]+)(?:-([0-9]+)(?:/([0-9]+))?)?")
 _ANY_DAY = datetime(2026, 1, 1)  # noqa: DTZ001 (cronsim wants a date; the words do not depend on it)
 
 
@@ -60,7 +59,7 @@ def _by_cronsim(cron: str) -> str:
 
 def _times(minute: str, hour: str) -> str | None:
     """Times of day, like "09:00 and 17:00"; None where they are no short list."""
-    minutes, hours = _numbers(minute), _numbers(hour)
+    minutes, hours = numbers(minute), numbers(hour)
     if not minutes or not hours or len(minutes) * len(hours) > MOST_TIMES:
         return None
 
@@ -131,9 +130,9 @@ def _months(month: str) -> str | None:
     """The months as a list, "" for all, None for a shape that is not common."""
     if month == "*":
         return ""
-    numbers = _numbers(month)
+    found = numbers(month)
 
-    return _ranged(numbers, [MONTHS[number - 1] for number in numbers]) if numbers else None
+    return _ranged(found, [MONTHS[number - 1] for number in found]) if found else None
 
 
 def _days_of_month(day: str) -> str | None:
@@ -141,9 +140,9 @@ def _days_of_month(day: str) -> str | None:
         return "the last day"
     if day == "LW":
         return "the last weekday"
-    numbers = _numbers(day)
+    found = numbers(day)
 
-    return f"the {_ranged(numbers, [_ordinal(number) for number in numbers])}" if numbers else None
+    return f"the {_ranged(found, [_ordinal(number) for number in found])}" if found else None
 
 
 def _nth_weekdays(weekday: str) -> str | None:
@@ -164,32 +163,18 @@ def _nth_weekday(text: str) -> str | None:
 
 def _weekdays(weekday: str) -> str | None:
     """ "Every Monday to Friday"; a week is read from Monday on."""
-    numbers = _numbers(weekday.replace("*", "0-6"))
-    if not numbers:
+    found = sorted({number or 7 for number in numbers(weekday.replace("*", "0-6"))})
+    if not found:
         return None
-    numbers = sorted({number or 7 for number in numbers})
-    if len(numbers) == 7:
+    if len(found) == 7:
         return "Every day"
 
-    return f"Every {_ranged(numbers, [WEEKDAYS[number % 7] for number in numbers])}"
+    return f"Every {_ranged(found, [WEEKDAYS[number % 7] for number in found])}"
 
 
-def _numbers(text: str) -> list[int]:
-    """The numbers of a list of numbers and ranges, in order; none where there is anything else."""
-    found: set[int] = set()
-    for part in text.split(","):
-        shape = _SPAN.fullmatch(part)
-        if shape is None:
-            return []
-        first, last, step = int(shape[1]), int(shape[2] or shape[1]), int(shape[3] or 1)
-        found.update(range(first, last + 1, step))
-
-    return sorted(found)
-
-
-def _ranged(numbers: Sequence[int], names: Sequence[str]) -> str:
+def _ranged(found: Sequence[int], names: Sequence[str]) -> str:
     """The names as "A to E" where three or more follow one another without a hole, else as a list."""
-    if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:
+    if len(found) > 2 and found[-1] - found[0] == len(found) - 1:
         return f"{names[0]} to {names[-1]}"
 
     return _listed(names)
