@@ -8,7 +8,7 @@ between, the next run finds either the takes or the finished file.
 import asyncio
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
@@ -18,8 +18,8 @@ import structlog
 
 from rolltape import process, tag
 from rolltape.capture import Journal, read_journal
-from rolltape.domain import pattern
 from rolltape.domain.errors import InputError, ProcessingError
+from rolltape.domain.labels import labels
 from rolltape.domain.recording import Account, account
 from rolltape.domain.session import Plan, Session, SessionState
 from rolltape.domain.units import Seconds
@@ -167,31 +167,24 @@ def _jpeg(cover: Path) -> bytes | None:
 
 def _wanted_name(plan: Plan) -> PurePosixPath:
     """The name that the pattern makes, or date and time where nothing of it can be used."""
-    known = pattern_values(plan)
+    known = labels(plan.stream, plan.show, plan.local_start).values
     try:
         return tag.file_path(plan.stream.filename_pattern, known)
     except InputError:
         return tag.file_path("{date} {time}", known)
 
 
-def pattern_values(plan: Plan) -> Mapping[str, str]:
-    """What the names in a plan's patterns stand for."""
-    stream = plan.stream
-    return pattern.values(
-        start=plan.local_start, show=plan.show, stream=stream.name, artist=stream.artist, album=stream.album
-    )
-
-
 def _tags(plan: Plan, journal: Journal, found: Account) -> tag.Tags:
     stream = plan.stream
+    called = labels(stream, plan.show, plan.local_start)
     assert found.verdict is not None
     return tag.Tags(
-        title=pattern.render(stream.title_pattern, pattern_values(plan)),
-        artist=stream.artist or stream.name,
-        album=stream.album or plan.show,
-        album_artist=stream.album_artist or stream.artist or stream.name,
-        genre=stream.genre,
-        track=pattern.track_number(plan.local_start.date()),
+        title=called.title,
+        artist=called.artist,
+        album=called.album,
+        album_artist=called.album_artist,
+        genre=called.genre,
+        track=called.track,
         recorded=plan.local_start,
         station=journal.station or stream.name,
         source_url=stream.url,

@@ -42,6 +42,12 @@ class Destinations:
         async with self._database.read() as db:
             return await find(db, destination_id)
 
+    async def names(self) -> list[tuple[int, str]]:
+        """All destinations by name, for choices."""
+        async with self._database.read() as db:
+            rows = await db.execute(select(Destination.id, Destination.name))
+        return sorted(((number, name) for number, name in rows), key=lambda row: row[1].casefold())
+
     async def create(self, fields: DestinationFields) -> Destination:
         async with self._database.write() as db:
             destination = Destination(**fields.model_dump(), created_at=self._clock())

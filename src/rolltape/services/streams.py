@@ -2,21 +2,44 @@
 
 import asyncio
 import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rolltape import capture, tag
 from rolltape.domain.destination import Destination
 from rolltape.domain.errors import InputError, NotFoundError
+from rolltape.domain.labels import Labels, labels
+from rolltape.domain.schedule import Schedule
 from rolltape.domain.session import Session, SessionState
 from rolltape.domain.stream import Stream, StreamFields
 from rolltape.services.clock import Clock
 from rolltape.services.names import unique_name
 from rolltape.services.paging import Page, page
 from rolltape.store import Database
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is known of a stream beside its own fields: what records it now, and its latest session that is over."""
+
+    running: Session | None = None
+    last: Session | None = None
+
+
+@dataclass(frozen=True)
+class Dependents:
+    """How many schedules and sessions belong to a stream."""
+
+    schedules: int
+    coming: int
+    running: int
+    past: int
 
 
 class Streams:
@@ -26,9 +49,19 @@ class Streams:
         self._capture_settings = capture_settings
         self._clock = clock
 
-    async def page(self, *, after: str | None, limit: int) -> Page[Stream]:
+    async def page(self, *, text: str = "", after: str | None, limit: int) -> Page[Stream]:
+        """Those that have `text` in their name or address."""
+        query = select(Stream)
+        if text:
+            query = query.where(or_(column.icontains(text, autoescape=True) for column in (Stream.name, Stream.url)))
         async with self._database.read() as db:
-            return await page(db, select(Stream), [Stream.id], after=after, limit=limit)
+            return await page(db, query, [Stream.id], after=after, limit=limit)
+
+    async def names(self) -> list[tuple[int, str]]:
+        """All streams by name, for choices."""
+        async with self._database.read() as db:
+            rows = await db.execute(select(Stream.id, Stream.name))
+        return sorted(((number, name) for number, name in rows), key=lambda row: row[1].casefold())
 
     async def get(self, stream_id: int) -> Stream:
         async with self._database.read() as db:
@@ -65,6 +98,44 @@ class Streams:
             await db.delete(stream)
         # The cover stays where a session that has begun still needs it; clean-up is by what nothing refers to.
 
+    async def outlooks(self, ids: Sequence[int]) -> dict[int, Outlook]:
+        """What each of these streams does, and did last."""
+        async with self._database.read() as db:
+            newest = (
+                select(Session.stream_id, func.max(Session.planned_start).label("start"))
+                .where(Session.stream_id.in_(ids), Session.ended_at.is_not(None))
+                .group_by(Session.stream_id)
+                .subquery()
+            )
+            last = await db.scalars(
+                select(Session).join(
+                    newest, (Session.stream_id == newest.c.stream_id) & (Session.planned_start == newest.c.start)
+                )
+            )
+            running = select(Session).where(Session.stream_id.in_(ids), Session.state == SessionState.RECORDING)
+            found = {number: Outlook() for number in ids}
+            for session in last:
+                if session.stream_id is not None:
+                    found[session.stream_id] = Outlook(last=session)
+            for session in await db.scalars(running):
+                if session.stream_id is not None:
+                    found[session.stream_id] = replace(found[session.stream_id], running=session)
+        return found
+
+    async def dependents(self, stream_id: int) -> Dependents:
+        """What a deletion of the stream takes along, and what it leaves."""
+        async with self._database.read() as db:
+            await find(db, stream_id)
+            schedules = await db.scalar(select(func.count(Schedule.id)).where(Schedule.stream_id == stream_id))
+            counted = select(Session.state, func.count()).where(Session.stream_id == stream_id).group_by(Session.state)
+            states = dict((await db.execute(counted)).tuples().all())
+        return Dependents(
+            schedules=schedules or 0,
+            coming=states.pop(SessionState.SCHEDULED, 0),
+            running=states.pop(SessionState.RECORDING, 0),
+            past=sum(states.values()),
+        )
+
     async def probe(self, url: str, *, verify_tls: bool = True) -> capture.Offer:
         """What an address offers.
 
@@ -95,9 +166,32 @@ class Streams:
             raise NotFoundError(f"{stream.name} has no cover")
         return file
 
+    async def cover(self, stream_id: int) -> bytes:
+        """The cover as it is embedded: made anew as a JPEG, whatever came with the upload."""
+        file = await self.artwork(stream_id)
+        return await asyncio.to_thread(lambda: tag.cover_jpeg(file.read_bytes()))
+
     async def delete_artwork(self, stream_id: int) -> None:
         async with self._database.write() as db:
             (await find(db, stream_id)).artwork = None
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a recording would be called."""
+
+    labels: Labels
+    file: str
+
+
+def preview(fields: StreamFields, show: str, local_start: datetime) -> Preview:
+    """What a recording of `show` that begins at `local_start`, in the zone of its schedule, would be called.
+
+    Raises:
+        InputError: nothing is left of the file name.
+    """
+    called = labels(fields, show or fields.name, local_start)
+    return Preview(called, str(tag.file_path(fields.filename_pattern, called.values)))
 
 
 async def find(db: AsyncSession, stream_id: int) -> Stream:

@@ -6,7 +6,7 @@ with "database is locked" when another one wrote in between, and no timeout help
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from sqlalchemy import event, make_url
 from sqlalchemy.engine import URL, Connection, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction
 
 from rolltape.domain.errors import InputError, RolltapeError
 
@@ -36,9 +37,13 @@ class DatabaseError(RolltapeError):
 
 
 class Database:
-    """Transactions on the database at `url`. `db` is what a transaction is called by its users."""
+    """Transactions on the database at `url`. `db` is what a transaction is called by its users.
 
-    def __init__(self, url: str) -> None:
+    `on_change` is called after each transaction that wrote, with the names of the tables it wrote to.
+    """
+
+    def __init__(self, url: str, *, on_change: Callable[[set[str]], None] = lambda _tables: None) -> None:
+        self._on_change = on_change
         address = _with_driver(url, _ASYNC_DRIVERS)
         self._is_sqlite = address.get_backend_name() == "sqlite"
         self._engine = create_async_engine(address, pool_pre_ping=not self._is_sqlite)
@@ -59,11 +64,35 @@ class Database:
     async def write(self) -> AsyncIterator[AsyncSession]:
         """A transaction that is committed at the end of the block, or rolled back when the block raises."""
         turn = self._turn if self._is_sqlite else contextlib.nullcontext()
-        async with turn, AsyncSession(self._writers, expire_on_commit=False) as db, db.begin():
-            yield db
+        async with turn:
+            async with AsyncSession(self._writers, sync_session_class=_Writing, expire_on_commit=False) as db:
+                async with db.begin():
+                    yield db
+                changed: set[str] = db.info.get("changed", set())
+        if changed:
+            self._on_change(changed)
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+
+class _Writing(Session):
+    """A transaction that notes which tables it changes."""
+
+
+def _note_rows(db: Session, _transaction: UOWTransaction) -> None:
+    rows = (*db.new, *db.dirty, *db.deleted)
+    db.info.setdefault("changed", set()).update(row.__tablename__ for row in rows)
+
+
+def _note_statement(state: ORMExecuteState) -> None:
+    if not state.is_select:
+        table = state.statement.entity_description["table"].name  # type: ignore[attr-defined]
+        state.session.info.setdefault("changed", set()).add(table)
+
+
+event.listen(_Writing, "after_flush", _note_rows)
+event.listen(_Writing, "do_orm_execute", _note_statement)
 
 
 async def migrate(url: str) -> None:
