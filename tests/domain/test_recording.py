@@ -117,7 +117,10 @@ def test_many_short_connections_add_up_without_doubling() -> None:
 def test_a_gap_has_a_start_a_length_and_a_cause() -> None:
     found = account(takes((-10, 30), (31.5, 70), (72, 120)), PADDED)
 
-    assert found.gaps == (Gap(Seconds(40), Seconds(1.5), "end of 1"), Gap(Seconds(80), Seconds(2), "end of 2"))
+    assert found.gaps == (
+        Gap(Seconds(40), Seconds(1.5), "end of 1", Seconds(40)),
+        Gap(Seconds(80), Seconds(2), "end of 2", Seconds(78.5)),
+    )
     assert found.recorded == pytest.approx(126.5)
     assert found.coverage == pytest.approx(126.5 / 130)
     assert found.verdicts == (Verdict.GAPPED,)
@@ -133,7 +136,7 @@ def test_more_than_a_tenth_of_a_second_is_a_gap(missing: float, gaps: int) -> No
 def test_a_gap_goes_on_over_a_take_that_brings_nothing() -> None:
     found = account(takes((0, 50), (52, 52.05), (60, 100)), HUNDRED)
 
-    assert found.gaps == (Gap(Seconds(50), Seconds(10), "end of 1"),)
+    assert found.gaps == (Gap(Seconds(50), Seconds(10), "end of 1", Seconds(50)),)
 
 
 @pytest.mark.parametrize(("begins", "verdict"), [(0.9, Verdict.COMPLETE), (1.0, Verdict.COMPLETE), (1.1, Verdict.LATE)])
@@ -214,7 +217,7 @@ def test_a_clock_that_is_right_again_is_believed() -> None:
     found = account(takes((0, 300), (-1800, -1700), (500, 1000)), Window(at(0), at(0), at(1000), at(1000)))
 
     assert cuts(found) == [(1, 0, 300), (2, 0, 100), (3, 0, 500)]
-    assert found.gaps == (Gap(Seconds(400), Seconds(100), "end of 2"),)
+    assert found.gaps == (Gap(Seconds(400), Seconds(100), "end of 2", Seconds(400)),)
 
 
 def test_what_a_server_sends_again_is_not_taken_for_a_clock_that_was_set_back() -> None:

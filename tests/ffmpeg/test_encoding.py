@@ -13,7 +13,7 @@ RATE = Hertz(44100)
 READING = {
     "format_of": encoding.format_of(FILE),
     "decode": encoding.decode(FILE, sample_rate=RATE, channels=2),
-    "judge_mp3": encoding.judge_mp3(FILE),
+    "judge_mp3": encoding.judge_mp3(FILE, piece=1000),
     "encode_to_mp3": encoding.encode_to_mp3(FILE, quality="V2", sample_rate=RATE, channels=2),
 }
 

@@ -27,11 +27,15 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Gap:
-    """Missing audio. `start` is counted from the start of the recording window; both in seconds."""
+    """Missing audio. `start` is counted from the start of the recording window, `position` is where it was cut out.
+
+    `position` counts from the start of the recording's audio; all in seconds.
+    """
 
     start: Seconds
     length: Seconds
     cause: str
+    position: Seconds
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,8 @@ def account(takes: Sequence[TakeFacts], window: Window) -> Account:
             continue
         missing = _seconds(take.begins - reached)
         if cuts and missing > GAP:
-            gaps.append(Gap(_seconds(reached - window.opens), missing, cuts[-1].take.ended_by))
+            position = Seconds(sum(cut.length for cut in cuts))
+            gaps.append(Gap(_seconds(reached - window.opens), missing, cuts[-1].take.ended_by, position))
         if cuts and missing >= -CLOCK:
             begins = take.begins
         cuts.append(Cut(take, _seconds(begins - take.begins), _seconds(ends - begins)))

@@ -23,13 +23,17 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Assembled:
-    """The MP3 that was made. `silent_share` is how much of it is below -60 dBFS, 0 to 1; `bit_rate` is the average."""
+    """The MP3 that was made. `silent_share` is how much of it is below -60 dBFS, 0 to 1; `bit_rate` is the average.
+
+    `peaks` is its waveform: POINTS bytes, or b"" where it could not be measured.
+    """
 
     duration: Seconds
     silent_share: float
     sample_rate: Hertz
     channels: int
     bit_rate: BitsPerSecond
+    peaks: bytes
 
 
 async def assemble(cuts: Sequence[Cut], folder: Path, out: Path, *, quality: str, ffmpeg: str) -> Assembled:
@@ -62,7 +66,7 @@ async def _joined(cuts: Sequence[Cut], folder: Path, out: Path, ffmpeg: str) -> 
     """The takes joined frame by frame, None if they cannot be, or if the result cannot be decoded without a fault."""
     try:
         joined = await asyncio.to_thread(join, cuts, folder, out)
-        sound = await verify(out, ffmpeg=ffmpeg)
+        sound = await verify(out, ffmpeg=ffmpeg, length=joined.duration)
         _require_length(sound, joined.duration)
     except NotJoinable as exc:
         log.info("the takes are encoded, for they cannot be joined", action="not_joinable", reason=exc.message)
@@ -70,15 +74,17 @@ async def _joined(cuts: Sequence[Cut], folder: Path, out: Path, ffmpeg: str) -> 
     except ProcessingError as exc:
         log.warning("the takes are encoded, for joining them failed", action="join_failed", reason=exc.message)
         return None
-    return Assembled(sound.duration, sound.silent_share, joined.sample_rate, joined.channels, joined.bit_rate)
+    rate, channels = joined.sample_rate, joined.channels
+    return Assembled(sound.duration, sound.silent_share, rate, channels, joined.bit_rate, sound.peaks)
 
 
 async def _encoded(cuts: Sequence[Cut], folder: Path, out: Path, quality: str, ffmpeg: str) -> Assembled:
     encoded = await encode(cuts, folder, out, quality=quality, ffmpeg=ffmpeg)
-    sound = await verify(out, ffmpeg=ffmpeg)
+    sound = await verify(out, ffmpeg=ffmpeg, length=encoded.duration)
     _require_length(sound, encoded.duration)
     bit_rate = BitsPerSecond(round(encoded.size * 8 / sound.duration))
-    return Assembled(sound.duration, sound.silent_share, encoded.pcm.sample_rate, encoded.pcm.channels, bit_rate)
+    rate, channels = encoded.pcm.sample_rate, encoded.pcm.channels
+    return Assembled(sound.duration, sound.silent_share, rate, channels, bit_rate, sound.peaks)
 
 
 def _require_length(sound: Sound, expected: Seconds) -> None:

@@ -8,35 +8,38 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rolltape.domain.errors import ProcessingError
-from rolltape.domain.units import Seconds
+from rolltape.domain.units import HOUR, Seconds
 from rolltape.ffmpeg import encoding
 from rolltape.ffmpeg.run import run_to_end
+from rolltape.process.waveform import levels, peaks, piece_length
 
 NICE = 10  # recordings that still run come first
 
 
 @dataclass(frozen=True)
 class Sound:
-    """What was heard. `silent_share` is how much of it is below -60 dBFS, 0 to 1."""
+    """What was heard. `silent_share` is how much of it is below -60 dBFS, 0 to 1; `peaks` is its waveform, or b""."""
 
     duration: Seconds
     silent_share: float
+    peaks: bytes
 
 
-async def verify(file: Path, *, ffmpeg: str) -> Sound:
-    """Decode the whole of `file`.
+async def verify(file: Path, *, ffmpeg: str, length: Seconds = HOUR) -> Sound:
+    """Decode the whole of `file`. `length` is about how long it is: that says how finely its loudness is measured.
 
     Raises:
         ProcessingError: there is a fault in it, or nothing at all.
         FfmpegMissing: FFmpeg cannot be started.
     """
-    code, output, complaints = await run_to_end(ffmpeg, encoding.judge_mp3(file), folder=file.parent, nice=NICE)
+    arguments = encoding.judge_mp3(file, piece=piece_length(length))
+    code, output, complaints = await run_to_end(ffmpeg, arguments, folder=file.parent, nice=NICE)
     duration = decoded_duration(output)
     if complaints or code != 0 or duration <= 0:
         reason = complaints.splitlines()[0] if complaints else f"FFmpeg ended with {code} after {duration:.1f} s"
         raise ProcessingError(f"the finished MP3 is not sound: {reason}")
 
-    return Sound(duration, _silence(output, duration) / duration)
+    return Sound(duration, _silence(output, duration) / duration, peaks(levels(output)))
 
 
 def decoded_duration(output: str) -> Seconds:
