@@ -1,18 +1,23 @@
 """Every setting that is needed to start. They come from the environment, and are checked before anything begins."""
 
+import ipaddress
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from rolltape.domain.address import Egress
-from rolltape.domain.calendar import check_zone
 from rolltape.domain.errors import InputError
+from rolltape.domain.preference import PreferenceFields, Zone
+from rolltape.services.preferences import Fixed
+from rolltape.services.setup_code import SHORTEST, bare
 
 PREFIX = "ROLLTAPE_"
-SECRETS = ("database_url",)  # can also come from a file, named by the variable with _FILE behind it
+SECRETS = ("database_url", "setup_code")  # can also come from a file, named by the variable with _FILE behind it
 
 
 def _split(value: object) -> object:
@@ -33,16 +38,29 @@ def _check_base_path(path: str) -> str:
     return path
 
 
-def _check_timezone(name: str) -> str:
-    check_zone(name)
-    return name
+def _check_proxy(address: str) -> str:
+    try:
+        return str(ipaddress.ip_network(address, strict=False) if "/" in address else ipaddress.ip_address(address))
+    except ValueError as exc:
+        message = f"{address}: a proxy is named by its address, like 192.168.1.2 or 172.16.0.0/12"
+        raise InputError("trusted_proxies", message) from exc
 
 
+def _check_setup_code(code: str) -> str:
+    if code and len(bare(code)) < SHORTEST:
+        raise InputError("setup_code", f"a setup code has at least {SHORTEST} letters or digits")
+    return code
+
+
+_ZONE_HELP = PreferenceFields.model_fields["timezone"].description
 List = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 
 
-class Settings(BaseSettings):
-    """The settings. A folder that is not named lies in `data_dir`."""
+class Settings(BaseSettings, PreferenceFields):
+    """The settings. A folder that is not named lies in `data_dir`.
+
+    The preferences are among them: what the environment says of these cannot be changed in the page.
+    """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, populate_by_name=True)
 
@@ -59,27 +77,24 @@ class Settings(BaseSettings):
         "", description="Path under which a proxy serves Rolltape, like /radio."
     )
     database_url: str = Field("", description="SQLAlchemy address of the database; by default SQLite in data_dir.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="How much is told.")
-    max_concurrent_sessions: int = Field(
-        50, ge=1, le=10_000, description="Sessions that record at once. What a small machine's line carries."
-    )
-    max_concurrent_processing: int = Field(
-        2, ge=1, le=64, description="Recordings that are finished at once. Encoding takes a core each."
-    )
-    max_concurrent_transfers: int = Field(4, ge=1, le=64, description="Transfers at once, over all destinations.")
-    max_transfers_per_destination: int = Field(2, ge=1, le=16, description="Transfers at once to one destination.")
     ffmpeg: str = Field("", description="The FFmpeg to use; by default the one that comes with the package.")
     allow_targets: Annotated[List, AfterValidator(lambda targets: [_check_target(target) for target in targets])] = (
         Field([], description="host:port list that may be reached although it is loopback or link-local.")
     )
     allowed_hosts: List = Field([], description="Further names under which the web interface may be asked for.")
-    trusted_proxies: List = Field([], description="Addresses of proxies whose X-Forwarded headers are believed.")
-    timezone: Annotated[str, AfterValidator(_check_timezone)] = Field(
-        "UTC", validation_alias="TZ", description="Zone of what has no schedule, like a record now."
+    trusted_proxies: Annotated[List, AfterValidator(lambda proxies: [_check_proxy(proxy) for proxy in proxies])] = (
+        Field([], description="Addresses of proxies whose X-Forwarded headers are believed.")
     )
+    setup_code: Annotated[str, AfterValidator(_check_setup_code)] = Field(
+        "", description="What the first visit is asked for; by default a random code, which the log tells."
+    )
+    timezone: Zone = Field("UTC", validation_alias="TZ", title="Time zone", description=_ZONE_HELP)
+
+    _given: frozenset[str] = PrivateAttr(frozenset())
 
     @model_validator(mode="after")
     def _fill_in(self) -> "Settings":
+        self._given = frozenset(self.model_fields_set)
         self.data_dir = self.data_dir.expanduser().absolute()
         for name in ("recordings", "log", "artwork", "config"):
             given: Path = getattr(self, f"{name}_dir")
@@ -93,6 +108,38 @@ class Settings(BaseSettings):
     def egress(self) -> Egress:
         targets = (target.rpartition(":") for target in self.allow_targets)
         return Egress(frozenset((host.strip("[]").lower(), int(port)) for host, _, port in targets))
+
+    @property
+    def preferences(self) -> PreferenceFields:
+        """The preferences, as far as the environment or the defaults say."""
+        return PreferenceFields(**{name: getattr(self, name) for name in PreferenceFields.model_fields})
+
+    @property
+    def locked(self) -> dict[str, str]:
+        """The preferences that the environment fixes, each with its variable."""
+        return {name: variable(name) for name in PreferenceFields.model_fields if name in self._given}
+
+    @property
+    def fixed(self) -> list[Fixed]:
+        """All settings that are no preferences, fit to be shown."""
+        names = [name for name in Settings.model_fields if name not in PreferenceFields.model_fields]
+        return [
+            Fixed(variable(name), self._shown(name), Settings.model_fields[name].description or "", name in self._given)
+            for name in names
+        ]
+
+    def _shown(self, name: str) -> str:
+        value = getattr(self, name)
+        if name == "database_url":
+            return _without_password(value)
+        if name in SECRETS:
+            return "***" if value else ""
+        return ", ".join(value) if isinstance(value, list) else str(value)
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return "TZ" if name in ("timezone", "TZ") else f"{PREFIX}{name.upper()}"
 
 
 def load(**given: object) -> Settings:
@@ -116,5 +163,11 @@ def load(**given: object) -> Settings:
 
 def _sentence(location: tuple[int | str, ...], message: str) -> str:
     name = str(location[0]) if location else ""
-    variable = "TZ" if name in ("timezone", "TZ") else f"{PREFIX}{name.upper()}"
-    return f"{variable}: {message.removeprefix('Value error, ')}"
+    return f"{variable(name)}: {message.removeprefix('Value error, ')}"
+
+
+def _without_password(url: str) -> str:
+    try:
+        return make_url(url).set(query={}).render_as_string(hide_password=True)
+    except SQLAlchemyError:
+        return "***"

@@ -10,12 +10,14 @@ import pytest
 from rolltape import services
 from rolltape.capture import CaptureSettings
 from rolltape.domain.address import Egress
+from rolltape.domain.preference import PreferenceFields
 from rolltape.domain.stream import StreamFields
 from rolltape.domain.units import Seconds
 from rolltape.store import Database
 from rolltape.transfer import TransferSettings
 
 START = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)  # a Monday
+MOST_AT_ONCE = 3  # sessions
 
 
 @dataclass
@@ -75,11 +77,12 @@ def build(database: Database, folder: Path, ffmpeg: str) -> Bench:
     )
     built = services.Services(
         streams=services.Streams(database, artwork=folder / "artwork", capture_settings=capture, clock=clock),
-        schedules=services.Schedules(database, clock=clock, wake=wake),
+        schedules=services.Schedules(database, clock=clock, wake=wake, most_at_once=lambda: MOST_AT_ONCE),
         sessions=sessions,
         transfers=services.Transfers(database, clock=clock, wake=wake),
         destinations=services.Destinations(database, transfer_settings=transfer, clock=clock, wake=wake),
         tokens=services.Tokens(database, clock=clock),
+        users=services.Users(database, data_dir=folder, setup_code="", clock=clock),
         health=services.Health(
             database,
             sessions,
@@ -87,6 +90,13 @@ def build(database: Database, folder: Path, ffmpeg: str) -> Bench:
             find_ffmpeg=lambda: ffmpeg,
             beat=lambda: Seconds(0),
             clock=clock,
+            built=START.date(),
+        ),
+        news=services.News(),
+        keys=services.Keys(folder / "config"),
+        logs=services.Logs(folder / "log"),
+        preferences=services.Preferences(
+            database, given=PreferenceFields(timezone="Europe/Berlin"), locked={}, apply=lambda _: None
         ),
     )
     return Bench(database, clock, built, folder, woken)

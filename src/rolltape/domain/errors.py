@@ -4,6 +4,7 @@
     ├── InputError                what somebody typed does not do; names the field
     ├── NotFoundError             there is no such thing (any more)
     ├── ConflictError             not in this state
+    ├── TooManyAttempts           wrong passwords; names the wait
     ├── SourceError               a stream, while it is captured or probed
     │   ├── SourceUnreachable     no connection, or an answer that is a refusal (404, 401 ...)
     │   ├── SourceLost            it was connected, then broke off or fell silent
@@ -56,6 +57,16 @@ class NotFoundError(RolltapeError):
 class ConflictError(RolltapeError):
     code = "conflict"
     permanent = True
+
+
+class TooManyAttempts(RolltapeError):
+    """Too many wrong passwords or codes. `retry_after` is how long nothing is looked at."""
+
+    code = "too_many_attempts"
+
+    def __init__(self, message: str, retry_after: Seconds) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class SourceError(RolltapeError):

@@ -4,11 +4,16 @@ from dataclasses import dataclass
 
 from rolltape.services.destinations import Destinations as Destinations
 from rolltape.services.health import Health as Health
+from rolltape.services.keys import Keys as Keys
+from rolltape.services.logs import Logs as Logs
+from rolltape.services.news import News as News
+from rolltape.services.preferences import Preferences as Preferences
 from rolltape.services.schedules import Schedules as Schedules
 from rolltape.services.sessions import Sessions as Sessions
 from rolltape.services.streams import Streams as Streams
 from rolltape.services.tokens import Tokens as Tokens
 from rolltape.services.transfers import Transfers as Transfers
+from rolltape.services.users import Users as Users
 
 
 @dataclass(frozen=True)
@@ -19,4 +24,9 @@ class Services:
     transfers: Transfers
     destinations: Destinations
     tokens: Tokens
+    users: Users
     health: Health
+    news: News
+    keys: Keys
+    logs: Logs
+    preferences: Preferences

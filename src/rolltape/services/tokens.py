@@ -1,17 +1,22 @@
 """API tokens: made once, shown once, known by their hash."""
 
+import contextlib
 import hashlib
 import secrets
+from collections.abc import Sequence
 
 from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
 
-from rolltape.domain.errors import InputError
+from rolltape.domain.errors import InputError, NotFoundError
 from rolltape.domain.stream import LONGEST_TEXT, check_name
+from rolltape.domain.units import HOUR
 from rolltape.domain.user import Token
 from rolltape.services.clock import Clock
 from rolltape.store import Database
 
 PREFIX = "rt_"  # so that a token is recognised where it should not be
+SEEN_EVERY = HOUR  # how exactly it is known when a token was used; each time is a write
 
 
 class Tokens:
@@ -21,13 +26,35 @@ class Tokens:
 
     async def create(self, name: str) -> str:
         """A new token called `name`. It cannot be shown again."""
-        name = check_name(name)
+        _, shown = await self.make(name)
+        return shown
+
+    async def make(self, name: str) -> tuple[Token, str]:
+        """A new token called `name`, and what it is. That cannot be shown again."""
+        try:
+            name = check_name(name)
+        except InputError as exc:
+            raise InputError("name", exc.message) from exc
         if len(name) > LONGEST_TEXT:
             raise InputError("name", f"A name has at most {LONGEST_TEXT} characters.")
-        token = PREFIX + secrets.token_urlsafe(32)
+        shown = PREFIX + secrets.token_urlsafe(32)
+        token = Token(name=name, sha256=_hash(shown), created_at=self._clock())
         async with self._database.write() as db:
-            db.add(Token(name=name, sha256=_hash(token), created_at=self._clock()))
-        return token
+            db.add(token)
+        return token, shown
+
+    async def all(self) -> Sequence[Token]:
+        """The tokens that are valid, the newest first."""
+        async with self._database.read() as db:
+            return (await db.scalars(select(Token).order_by(Token.id.desc()))).all()
+
+    async def delete(self, token_id: int) -> None:
+        """Who has the token cannot come in any more."""
+        async with self._database.write() as db:
+            token = await db.get(Token, token_id)
+            if token is None:
+                raise NotFoundError(f"There is no token {token_id}.")
+            await db.delete(token)
 
     async def is_known(self, token: str) -> bool:
         """Whether `token` was given out."""
@@ -36,9 +63,11 @@ class Tokens:
         if found is None:
             return False
         now = self._clock()
-        if found.last_used_at is None or (now - found.last_used_at).total_seconds() > 3600:
-            async with self._database.write() as db:
-                await db.execute(update(Token).where(Token.id == found.id).values(last_used_at=now))
+        if found.last_used_at is None or (now - found.last_used_at).total_seconds() > SEEN_EVERY:
+            # A full disk must not keep programs from asking what is wrong.
+            with contextlib.suppress(OperationalError):
+                async with self._database.write() as db:
+                    await db.execute(update(Token).where(Token.id == found.id).values(last_used_at=now))
         return True
 
 
