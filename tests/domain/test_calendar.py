@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rolltape.domain import calendar
 from rolltape.domain.calendar import Occurrence, check_zone, cron_rule, date_rule, occurrences
 from rolltape.domain.errors import InputError
 
@@ -471,3 +472,29 @@ def test_occurrences_are_those_of_a_walk_over_every_real_minute(
     found = [one.start for one in occurrences(rule, after, until=until)]
 
     assert found == [moment for moment in expected(parts, minutes) if moment > after]
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "moved"),
+    [
+        ("Europe/Berlin", "2026-03-29", "from 02:00 to 03:00"),
+        ("Europe/Berlin", "2026-10-25", "from 03:00 to 02:00"),
+        ("Europe/Berlin", "2026-10-24", None),
+        ("Europe/Berlin", "2026-10-26", None),
+        ("Australia/Lord_Howe", "2026-04-05", "from 02:00 to 01:30"),
+        ("America/Havana", "2026-03-07", None),
+        ("America/Havana", "2026-03-08", "from 00:00 to 01:00"),
+        ("America/Santiago", "2026-04-04", "from 00:00 to 23:00"),
+        ("UTC", "2026-03-29", None),
+    ],
+)
+def test_a_day_on_which_the_clocks_are_moved_says_so(zone: str, day: str, moved: str | None) -> None:
+    sentence = calendar.clock_change(date.fromisoformat(day), calendar.check_zone(zone))
+
+    assert sentence == (moved and f"The clocks are moved {moved} on this day.")
+
+
+def test_a_day_without_midnight_begins_when_the_clocks_are_moved() -> None:
+    begin = calendar.begin_of_day(date(2026, 3, 8), calendar.check_zone("America/Havana"))
+
+    assert begin == datetime(2026, 3, 8, 5, tzinfo=UTC)  # 00:00 is skipped; it is 01:00

@@ -15,7 +15,7 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
@@ -121,6 +121,29 @@ def sentence(rule: Rule, duration: Seconds) -> str:
         when = words.of_cron(rule.cron or "")
 
     return f"{when} for {words.of_span(duration)} ({rule.zone.key})"
+
+
+def begin_of_day(day: date, zone: ZoneInfo) -> datetime:
+    """The first moment of a day in `zone`, in UTC; where midnight is skipped, the moment the clocks are moved."""
+    return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def clock_change(day: date, zone: ZoneInfo) -> str | None:
+    """A sentence for a day on which the clocks of `zone` are moved, None for any other."""
+    instant = timedelta(microseconds=1)  # what happens at midnight belongs to the day that begins
+    begin, end = (begin_of_day(moment, zone) - instant for moment in (day, day + timedelta(days=1)))
+    before = begin.astimezone(zone).utcoffset()
+    if before is None or end.astimezone(zone).utcoffset() == before:
+        return None
+    while end - begin > _MINUTE:
+        middle = begin + (end - begin) / 2
+        if middle.astimezone(zone).utcoffset() == before:
+            begin = middle
+        else:
+            end = middle
+    moved = end.replace(second=0, microsecond=0)
+
+    return f"The clocks are moved from {_naive(moved) + before:%H:%M} to {moved.astimezone(zone):%H:%M} on this day."
 
 
 def _all(rule: Rule, after: datetime, until: datetime) -> Iterator[Occurrence]:

@@ -123,7 +123,7 @@ def _of_month(hour: int, minute: int, day: str) -> Plain | None:
     pairs = {_read_nth(term) for term in day.split(",")}
     days = frozenset(number for number, _ in pairs)
     weeks = frozenset(week for _, week in pairs)
-    if not EVERY_DAY >= days or len(pairs) != len(days) * len(weeks):
+    if not days <= EVERY_DAY or len(pairs) != len(days) * len(weeks):
         return None
 
     return Plain(Kind.NTH, days=days, weeks=weeks, hour=hour, minute=minute)

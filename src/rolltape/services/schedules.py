@@ -1,28 +1,33 @@
 """Schedules: when streams are recorded. The planner turns their occurrences into sessions."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rolltape.domain import calendar
 from rolltape.domain.calendar import Occurrence, Rule
 from rolltape.domain.errors import ConflictError, InputError, NotFoundError
+from rolltape.domain.plain import Plain, from_cron
 from rolltape.domain.schedule import Schedule, ScheduleFields
-from rolltape.domain.session import Event, Session, SessionState
+from rolltape.domain.session import NOT_BEGUN, OVER, Event, Session, SessionState
 from rolltape.domain.stream import Stream
 from rolltape.domain.units import Seconds
+from rolltape.services import week
 from rolltape.services.clock import Clock
+from rolltape.services.occurrences import rule_of
 from rolltape.services.paging import Page, page
 from rolltape.services.sessions import MISSED, scheduled
 from rolltape.services.streams import find as find_stream
+from rolltape.services.week import Entry, Week
 from rolltape.store import Database
 
 HORIZON = timedelta(days=2)  # sessions are entered this far ahead
@@ -36,11 +41,15 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Preview:
-    """A rule in words, and when it happens next. `end` is `start` and the duration."""
+    """A rule in words, and when it happens next. `end` is `start` and the duration.
+
+    `plain` is the plain choice that says the same, None where there is none.
+    """
 
     sentence: str
     occurrences: Sequence[tuple[Occurrence, datetime]]
     zone: ZoneInfo
+    plain: Plain | None
 
 
 @dataclass(frozen=True)
@@ -52,21 +61,103 @@ class Outlook:
     last_session: Session | None
 
 
-class Schedules:
-    """`wake` is called when the plan has changed."""
+@dataclass(frozen=True)
+class Filters:
+    """Which schedules a list shows. `text` is looked for in their names and in those of their streams."""
 
-    def __init__(self, database: Database, *, clock: Clock, wake: Callable[[], None]) -> None:
+    stream_id: int | None = None
+    enabled: bool | None = None
+    text: str = ""
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        found: list[ColumnElement[bool]] = []
+        if self.stream_id is not None:
+            found.append(Schedule.stream_id == self.stream_id)
+        if self.enabled is not None:
+            found.append(Schedule.enabled == self.enabled)
+        if self.text:
+            streams = select(Stream.id).where(Stream.name.icontains(self.text, autoescape=True))
+            found.append(Schedule.name.icontains(self.text, autoescape=True) | Schedule.stream_id.in_(streams))
+        return found
+
+
+_ALL = Filters()
+
+
+@dataclass(frozen=True)
+class Dependents:
+    """How many sessions a schedule has: to come, under way, and over."""
+
+    coming: int
+    running: int
+    past: int
+
+
+class Schedules:
+    """`wake` is called when the plan has changed. `most_at_once` sessions record at the same time."""
+
+    def __init__(
+        self, database: Database, *, clock: Clock, wake: Callable[[], None], most_at_once: Callable[[], int]
+    ) -> None:
         self._database = database
         self._clock = clock
         self._wake = wake
+        self._most_at_once = most_at_once
 
-    async def page(self, *, after: str | None, limit: int) -> Page[Schedule]:
+    async def page(self, filters: Filters = _ALL, *, after: str | None, limit: int) -> Page[Schedule]:
+        query = select(Schedule).where(*filters.conditions())
         async with self._database.read() as db:
-            return await page(db, select(Schedule), [Schedule.id], after=after, limit=limit)
+            return await page(db, query, [Schedule.id], after=after, limit=limit)
+
+    async def of_streams(self, stream_ids: Sequence[int]) -> list[Schedule]:
+        """All schedules of these streams."""
+        async with self._database.read() as db:
+            query = select(Schedule).where(Schedule.stream_id.in_(stream_ids)).order_by(Schedule.id)
+            return list(await db.scalars(query))
 
     async def get(self, schedule_id: int) -> Schedule:
         async with self._database.read() as db:
             return await _find(db, schedule_id)
+
+    async def dependents(self, schedule_id: int) -> Dependents:
+        """What a deletion takes along: the sessions to come go, a running one goes on, the past ones stay."""
+        query = select(Session.state, func.count()).where(Session.schedule_id == schedule_id).group_by(Session.state)
+        async with self._database.read() as db:
+            await _find(db, schedule_id)
+            counts = dict((await db.execute(query)).all())
+        coming = counts.get(SessionState.SCHEDULED, 0)
+        past = sum(count for state, count in counts.items() if state in OVER)
+        return Dependents(coming=coming, running=sum(counts.values()) - coming - past, past=past)
+
+    async def upcoming(self, limit: int) -> Sequence[Entry]:
+        """What comes next, in order: sessions that wait, and occurrences that are not entered yet."""
+        now = self._clock()
+        waits = Session.state.in_(NOT_BEGUN)
+        not_wanted = select(Session.schedule_id, Session.planned_start).where(~waits, Session.planned_start > now)
+        async with self._database.read() as db:
+            sessions = await week.read_sessions(db, waits, limit=limit)
+            is_full = len(sessions) == limit
+            nearer = [Schedule.planned_until < sessions[-1].start] if is_full else []
+            schedules = await week.read_schedules(db, *nearer)
+            taken = set((await db.execute(not_wanted)).all())
+        return await asyncio.to_thread(week.soonest, sessions, schedules, taken, now=now, limit=limit)
+
+    async def week(self, start: date, timezone: str, *, stream_id: int | None = None, limit: int) -> Week:
+        """The seven days from `start` on, as they were and will be; at most `limit` entries on each.
+
+        Raises:
+            InputError: there is no such zone, or the year is out of range.
+        """
+        span, now = week.span(start, timezone), self._clock()
+        async with self._database.read() as db:
+            sessions = await week.read_sessions(db, *week.in_span(span))
+            schedules = await week.read_schedules(db) if span.end > now else []
+
+        def build() -> Week:
+            entries = week.with_coming(sessions, schedules, span, now=now)
+            return week.build(entries, span, stream_id=stream_id, most_at_once=self._most_at_once(), limit=limit)
+
+        return await asyncio.to_thread(build)  # with many schedules it takes a moment, in which others are served
 
     async def create(self, fields: ScheduleFields) -> Schedule:
         now = self._clock()
@@ -121,6 +212,7 @@ class Schedules:
             calendar.sentence(rule, Seconds(fields.duration)),
             [(occurrence, occurrence.start + length) for occurrence in coming],
             calendar.check_zone(fields.timezone),
+            from_cron(fields.cron) if fields.cron is not None else None,
         )
 
     async def skip(self, schedule_id: int, start: datetime) -> Session:
@@ -133,7 +225,7 @@ class Schedules:
         async with self._database.write() as db:
             schedule = await _find(db, schedule_id)
             stream = await find_stream(db, schedule.stream_id)
-            if start <= now or not _occurs(rule_of(ScheduleFields.model_validate(schedule)), start):
+            if start <= now or not _occurs(rule_of(schedule), start):
                 raise ConflictError("The schedule has no occurrence to come at this moment.")
             query = select(Session).where(Session.schedule_id == schedule_id, Session.planned_start == start)
             session = (await db.scalars(query)).one_or_none()
@@ -150,6 +242,34 @@ class Schedules:
                 db.add(Event(session_id=session.id, at=now, kind="skipped", message="Skipped on request."))
         self._wake()
         return session
+
+    async def unskip(self, schedule_id: int, start: datetime) -> Schedule:
+        """Take back that the occurrence at `start` is left out.
+
+        Raises:
+            ConflictError: it is not left out, its time has come, or the schedule no longer has it.
+        """
+        now = self._clock()
+        async with self._database.write() as db:
+            schedule = await _find(db, schedule_id)
+            query = select(Session).where(Session.schedule_id == schedule_id, Session.planned_start == start)
+            session = (await db.scalars(query)).one_or_none()
+            if session is None or session.state is not SessionState.SKIPPED:
+                raise ConflictError("The occurrence at this moment is not skipped.")
+            if start <= now:
+                raise ConflictError("Its time has come; that it was skipped cannot be taken back.")
+            if not _occurs(rule_of(schedule), start):
+                raise ConflictError("The schedule was changed: it no longer has an occurrence at this moment.")
+            if schedule.enabled and start <= now + HORIZON:
+                session.state = SessionState.SCHEDULED
+                session.ended_at = None
+                db.add(Event(session_id=session.id, at=now, kind="unskipped", message="No longer skipped, on request."))
+                await db.flush()
+                await self._plan(db, schedule, await find_stream(db, schedule.stream_id), now)
+            else:  # it is entered again when its time comes near
+                await db.delete(session)
+        self._wake()
+        return schedule
 
     async def outlooks(self, schedules: Iterable[Schedule]) -> dict[int, Outlook]:
         """Next start, sentence and last result of each."""
@@ -207,7 +327,7 @@ class Schedules:
         if not schedule.enabled:
             await db.execute(_not_begun(schedule.id))
             return
-        rule = rule_of(ScheduleFields.model_validate(schedule))
+        rule = rule_of(schedule)
         until = now + HORIZON
         begin = min(max(schedule.planned_until, now - LOOK_BACK), now)
         starts = [occurrence.start for occurrence in calendar.occurrences(rule, begin, until=until)]
@@ -248,20 +368,6 @@ class Schedules:
                     log.warning("a session was missed", action="session_missed", session_id=number)
 
 
-def rule_of(fields: ScheduleFields) -> Rule:
-    """When a schedule occurs.
-
-    Raises:
-        InputError: its cron expression, date or zone cannot be used.
-    """
-    if (fields.cron is None) == (fields.at is None):
-        raise InputError("cron", "A schedule has either a cron expression or a date.")
-    if fields.cron is not None:
-        return calendar.cron_rule(fields.cron, fields.timezone)
-    assert fields.at is not None
-    return calendar.date_rule(fields.at, fields.timezone)
-
-
 async def _known_stream(db: AsyncSession, stream_id: int) -> Stream:
     stream = await db.get(Stream, stream_id)
     if stream is None:
@@ -298,7 +404,7 @@ def _not_begun(schedule_id: int) -> Any:
 
 def _outlook(schedule: Schedule, skipped: set[datetime], last: Session | None, now: datetime) -> Outlook:
     try:
-        rule = rule_of(ScheduleFields.model_validate(schedule))
+        rule = rule_of(schedule)
     except InputError as exc:
         return Outlook(None, exc.message, last)
     sentence = calendar.sentence(rule, Seconds(schedule.duration))
