@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rolltape import transfer
@@ -11,7 +11,7 @@ from rolltape.domain.destination import Destination, DestinationFields, HostKey
 from rolltape.domain.errors import ConflictError, NotFoundError
 from rolltape.domain.session import Event, Session, SessionState
 from rolltape.domain.stream import Stream
-from rolltape.domain.transfer import Transfer, TransferState
+from rolltape.domain.transfer import UNDER_WAY, Transfer, TransferState
 from rolltape.services.clock import Clock
 from rolltape.services.names import unique_name
 from rolltape.services.paging import Page, page
@@ -47,6 +47,21 @@ class Destinations:
         async with self._database.read() as db:
             rows = await db.execute(select(Destination.id, Destination.name))
         return sorted(((number, name) for number, name in rows), key=lambda row: row[1].casefold())
+
+    async def streams(self, destination_id: int) -> list[tuple[int, str]]:
+        """The streams whose recordings go to a destination, by name."""
+        async with self._database.read() as db:
+            rows = await db.execute(select(Stream.id, Stream.name, Stream.destination_ids).order_by(Stream.name))
+            return [(number, name) for number, name, ids in rows if destination_id in ids]
+
+    async def under_way(self, destination_id: int) -> int:
+        """How many transfers to a destination have not arrived, and would not any more without it."""
+        open_states = UNDER_WAY | {TransferState.REFUSED}
+        query = select(func.count(Transfer.id)).where(
+            Transfer.destination_id == destination_id, Transfer.state.in_(open_states)
+        )
+        async with self._database.read() as db:
+            return await db.scalar(query) or 0
 
     async def create(self, fields: DestinationFields) -> Destination:
         async with self._database.write() as db:

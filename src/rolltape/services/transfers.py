@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import case, func, select, update
 
 from rolltape.domain.destination import Destination
 from rolltape.domain.errors import ConflictError, NotFoundError
@@ -23,12 +23,38 @@ class Transfers:
         self._clock = clock
         self._wake = wake
 
-    async def page(self, *, state: TransferState | None, after: str | None, limit: int) -> Page[Transfer]:
+    async def page(
+        self, *, state: TransferState | None, destination_id: int | None = None, after: str | None, limit: int
+    ) -> Page[Transfer]:
         query = select(Transfer)
+        if destination_id is not None:
+            query = query.where(Transfer.destination_id == destination_id)
         if state is not None:
             query = query.where(Transfer.state == state)
         async with self._database.read() as db:
             return await page(db, query, [Transfer.id], after=after, limit=limit)
+
+    async def queue(self, limit: int) -> Sequence[Transfer]:
+        """What is under way or has been refused, what is being sent first."""
+        order = case(
+            (Transfer.state == TransferState.SENDING, 0), (Transfer.state == TransferState.REFUSED, 1), else_=2
+        )
+        waiting = UNDER_WAY | {TransferState.REFUSED}
+        query = select(Transfer).where(Transfer.state.in_(waiting)).order_by(order, Transfer.id).limit(limit)
+        async with self._database.read() as db:
+            return (await db.scalars(query)).all()
+
+    async def counts(self) -> dict[TransferState, int]:
+        """How many transfers are in each state."""
+        query = select(Transfer.state, func.count()).group_by(Transfer.state)
+        async with self._database.read() as db:
+            return dict((await db.execute(query)).tuples().all())
+
+    async def sessions(self, transfers: Sequence[Transfer]) -> dict[int, Session]:
+        """The sessions whose recordings these transfers carry."""
+        query = select(Session).where(Session.id.in_({transfer.session_id for transfer in transfers}))
+        async with self._database.read() as db:
+            return {session.id: session for session in await db.scalars(query)}
 
     async def retry(self, transfer_id: int) -> Transfer:
         """Try a transfer now, whatever became of it; one that is delivered is proven anew, or sent again."""

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from rolltape.services import Services
 from rolltape.services.paging import LONGEST_PAGE
@@ -18,6 +18,8 @@ def _services(request: Request) -> Services:
 
 With = Annotated[Services, Depends(_services)]
 Id = Annotated[int, Path(ge=1, lt=2**31, examples=[1])]
+# A choice in a filter: what is left empty is no choice.
+ChosenId = Annotated[int | None, BeforeValidator(lambda typed: typed or None), Query(ge=1, lt=2**31)]
 Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="how many at most")]
 After = Annotated[str | None, Query(max_length=200, description="`next` of the page before")]
 
@@ -29,11 +31,15 @@ class Listing(BaseModel, Generic[Item]):
     next: str | None
 
 
-def partial(model: type[BaseModel], name: str) -> type[BaseModel]:
-    """A model of which every field may be left out. What is given is checked with the rest of the row."""
-    fields: dict[str, Any] = {
-        field: (Annotated[info.annotation, *info.metadata, Field()], None) for field, info in model.model_fields.items()
-    }
+def partial(model: type[BaseModel], name: str, *, nullable: bool = False) -> type[BaseModel]:
+    """A model of which every field may be left out. What is given is checked with the rest of the row.
+
+    `nullable`: each may be null as well.
+    """
+    fields: dict[str, Any] = {}
+    for field, info in model.model_fields.items():
+        kind = Annotated[info.annotation, *info.metadata, Field()]
+        fields[field] = (kind | None if nullable else kind, None)
     return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
 
 

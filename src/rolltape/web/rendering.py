@@ -117,7 +117,7 @@ class Moments:
         return Markup('{} <span class="mut">({} your time)</span>').format(shown, there)
 
 
-def length(seconds: float | None) -> str:
+def lasting(seconds: float | None) -> str:
     """A span of time in words: "2 h 5 min", "30 s", "1 d 4 h"."""
     if seconds is None:
         return "—"
@@ -130,6 +130,12 @@ def length(seconds: float | None) -> str:
         if count:
             parts.append(f"{count} {name}")
     return " ".join(parts[:2]) or "0 s"
+
+
+def hours(seconds: float) -> str:
+    """A long span of time, coarsely: "12 h", "340 h", "45 d"."""
+    count = seconds / HOUR
+    return f"{count:.1f} h" if count < 10 else f"{count:.0f} h" if count < 1000 else f"{count / 24:,.0f} d"
 
 
 def counter(seconds: float | None) -> str:
@@ -168,7 +174,7 @@ def distance(at: datetime, now: datetime) -> str:
     if abs(away) < timedelta(seconds=1):
         return "now"
     coarse = round(away.total_seconds() / 60) * 60 if abs(away) >= timedelta(hours=1) else away.total_seconds()
-    return f"in {length(round(coarse))}" if coarse > 0 else f"{length(round(-coarse))} ago"
+    return f"in {lasting(round(coarse))}" if coarse > 0 else f"{lasting(round(-coarse))} ago"
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:
@@ -177,7 +183,8 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 
 
 _templates.filters |= {
-    "length": length,
+    "lasting": lasting,
+    "hours": hours,
     "counter": counter,
     "size": size,
     "bit_rate": bit_rate,
