@@ -17,9 +17,10 @@ from rolltape.domain.address import Egress
 from rolltape.domain.errors import InputError
 from rolltape.domain.session import Plan
 from rolltape.domain.stream import StreamFields
+from rolltape.domain.take import TAKES
 from rolltape.domain.units import Seconds
 from rolltape.pipeline.finish import Made, free_name, make, publish
-from rolltape.pipeline.workshop import TAKES, Workshop
+from rolltape.pipeline.workshop import Workshop
 from rolltape.services.clock import utc_now
 from rolltape.transfer import TransferSettings
 

@@ -50,6 +50,21 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert (journal.station, journal.titles, journal.stopped) == ("Radio", ((AT, "Ä title"),), False)
 
 
+def test_a_title_that_came_with_the_burst_was_on_the_air_before(tmp_path: Path) -> None:
+    write(tmp_path)
+    journal = JournalWriter(tmp_path)
+    journal.write("title", AT, title="Second", take=1, media=1.5)
+    journal.write("title", AT, title="Of a take that is gone", take=9, media=1.5)
+    for take, media in (("x", 1), (1, -1), (1, float("nan")), (1, 1e300), (None, 1)):
+        journal.write("title", AT, title="Nonsense", take=take, media=media)
+    journal.close()
+
+    titles = read_journal(tmp_path).titles
+
+    begins = AT - timedelta(seconds=4)
+    assert titles[1:] == ((begins + timedelta(seconds=1.5), "Second"), (AT, "Of a take that is gone"))
+
+
 def test_after_a_crash_the_frames_in_the_file_count(tmp_path: Path) -> None:
     write(tmp_path, closed=False)
     with (tmp_path / "take-001.mp3").open("ab") as file:

@@ -15,6 +15,8 @@ from sqlalchemy import update
 
 from rolltape.domain.session import Session, SessionState, Wish
 from rolltape.domain.transfer import TransferState
+from rolltape.domain.units import Seconds
+from rolltape.domain.waveform import POINTS
 from rolltape.pipeline import Queue
 from tests.pipeline.conftest import Line
 from tests.servers.process import free_port
@@ -60,6 +62,48 @@ async def test_the_tags_tell_the_account(line: Line) -> None:
     assert str(tags["TRCK"]) == str((local.date() - local.date().replace(2020, 1, 1)).days)
     (picture,) = tags.getall("APIC")
     assert Image.open(BytesIO(picture.data)).size == (600, 600)
+
+
+async def test_a_finished_recording_has_its_titles_and_its_waveform(line: Line) -> None:
+    number = await line.record_now(3)
+
+    await line.run(number)
+
+    session = await line.session(number)
+    assert session.account is not None
+    (title,) = session.account["titles"]
+    assert title["title"] == "A Title"
+    assert 0 <= title["start"] < 2
+    peaks = await line.bench.services.sessions.waveform(number)
+    assert peaks is not None
+    assert len(peaks) == POINTS
+    assert min(peaks[50:]) > 10  # a tone that never pauses, once it has begun
+
+
+async def test_a_recording_without_a_waveform_is_a_recording_all_the_same(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rolltape.process.verify.peaks", lambda _levels: b"")
+    number = await line.record_now()
+
+    await line.run(number)
+
+    assert (await line.session(number)).state is State.DONE
+    assert await line.bench.services.sessions.waveform(number) is None
+
+
+async def test_a_test_recording_stays_here(line: Line) -> None:
+    destination = await line.folder_destination()
+    line.now()
+    stream = await line.bench.stream(url=line.station, destination_ids=[destination], delete_after_delivery=True)
+    number = (await line.bench.services.sessions.record_now(stream, Seconds(1), deliver=False)).id
+
+    await line.run(number)
+
+    session = await line.session(number)
+    assert session.state is State.DONE
+    assert line.files() == [session.file]
+    assert (await line.bench.services.sessions.transfers([number]))[number] == []
 
 
 async def test_a_recording_that_was_made_but_not_named_is_made_once(

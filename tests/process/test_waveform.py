@@ -70,7 +70,8 @@ def test_where_nothing_was_measured_there_is_no_waveform() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "level"), [("0.000000", 1), ("-20.0", 0.1), ("-inf", 0), ("nan", 0), ("inf", 1), ("3.5", 1), ("loud", 0), ("", 0)]
+    ("text", "level"),
+    [("0.000000", 1), ("-20.0", 0.1), ("-inf", 0), ("nan", 0), ("inf", 1), ("3.5", 1), ("loud", 0), ("", 0)],
 )  # fmt: skip
 def test_a_level_reads_as_a_share_of_the_loudest(text: str, level: float) -> None:
     printed = f"frame:0 pts:0\nlavfi.astats.Overall.Peak_level={text}\nlavfi.silence_start=1\n"

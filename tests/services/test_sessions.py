@@ -1,15 +1,24 @@
 """Who owns a session, what is due, and what people may ask of one."""
 
 import asyncio
-from datetime import timedelta
+import shutil
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, insert, select, update
 
+from rolltape import services
+from rolltape.domain.destination import DestinationFields, DestinationKind
 from rolltape.domain.errors import ConflictError, NotFoundError
+from rolltape.domain.schedule import ScheduleFields
 from rolltape.domain.session import Event, Session, SessionState, Wish
+from rolltape.domain.take import Take, takes_folder
 from rolltape.domain.units import Seconds
-from rolltape.services.sessions import Beat, Filters
+from rolltape.domain.waveform import POINTS, Waveform
+from rolltape.services.sessions import Beat, Counts, Filters
+from rolltape.store import Database
 from tests.services.conftest import Bench
 
 STATE = SessionState
@@ -210,6 +219,225 @@ async def test_what_waits_until_its_time_is_over_is_missed(bench: Bench) -> None
 
     found = await bench.services.sessions.get(session.id)
     assert (found.state, found.error_code) == (STATE.MISSED, "no_room")
+
+
+# What remains of a session
+
+
+async def kept_session(bench: Bench, **values: object) -> tuple[Session, Path, Path]:
+    """One with takes, rows of every kind and a recording: the session, the folder of its takes, the file."""
+    session = await record_now(bench, **({"state": STATE.DONE, "file": "Radio/show.mp3"} | values))
+    takes = takes_folder(bench.folder / "recordings", session.id)
+    takes.mkdir(parents=True)
+    (takes / "take-001.mp3").write_bytes(b"audio")
+    file = bench.folder / "recordings" / "Radio" / "show.mp3"
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(b"audio")
+    async with bench.database.write() as db:
+        db.add(Waveform(session_id=session.id, peaks=b"\1" * POINTS))
+        await db.execute(
+            insert(Take).values(
+                session_id=session.id, number=1, codec="mp3", begins=bench.clock(), duration=9.0, ended_by="It ended."
+            )
+        )
+    return session, takes, file
+
+
+async def rows(bench: Bench, session_id: int) -> int:
+    """How many rows of other tables belong to a session."""
+    count = 0
+    async with bench.database.read() as db:
+        for table in (Event, Take, Waveform):
+            query = select(func.count()).select_from(table).where(table.session_id == session_id)
+            count += await db.scalar(query) or 0
+    return count
+
+
+@pytest.mark.parametrize("with_file", [True, False])
+async def test_a_deleted_session_leaves_nothing_but_what_is_to_be_kept(bench: Bench, with_file: bool) -> None:
+    session, takes, file = await kept_session(bench)
+    other, other_takes, _ = await kept_session(bench, file="Radio/other.mp3")
+    part = file.with_name(f".{session.id}-show.mp3.part")
+    part.write_bytes(b"half")
+
+    await bench.services.sessions.delete(session.id, with_file=with_file)
+
+    with pytest.raises(NotFoundError):
+        await bench.services.sessions.get(session.id)
+    assert await rows(bench, session.id) == 0
+    assert (takes.exists(), part.exists(), file.exists()) == (False, False, not with_file)
+    assert other_takes.exists()
+    assert await rows(bench, other.id) == 3
+
+
+@pytest.mark.parametrize("state", [STATE.SCHEDULED, STATE.WAITING, STATE.RECORDING, STATE.PROCESSING, STATE.DELIVERING])
+async def test_what_is_under_way_cannot_be_deleted(bench: Bench, state: SessionState) -> None:
+    session, takes, file = await kept_session(bench, state=state)
+
+    with pytest.raises(ConflictError, match="under way"):
+        await bench.services.sessions.delete(session.id, with_file=True)
+
+    assert (await bench.services.sessions.get(session.id)).state is state
+    assert takes.exists()
+    assert file.exists()
+
+
+async def test_an_occurrence_that_was_left_out_is_kept_until_its_time(bench: Bench) -> None:
+    stream = await bench.stream()
+    fields = ScheduleFields(stream_id=stream, cron="0 15 * * *", timezone="UTC", duration=60)
+    schedule = await bench.services.schedules.create(fields)
+    ahead = bench.clock() + timedelta(hours=3)
+    session = await record_now(
+        bench, state=STATE.SKIPPED, schedule_id=schedule.id, planned_start=ahead + timedelta(minutes=1)
+    )
+
+    with pytest.raises(ConflictError, match="plan this show again"):
+        await bench.services.sessions.delete(session.id)
+    bench.clock.move(hours=4)
+    await bench.services.sessions.delete(session.id)
+
+    with pytest.raises(NotFoundError):
+        await bench.services.sessions.get(session.id)
+
+
+async def test_a_session_that_was_deleted_halfway_can_be_deleted_again(bench: Bench) -> None:
+    session, takes, file = await kept_session(bench)
+    shutil.rmtree(takes)
+    file.unlink()
+
+    await bench.services.sessions.delete(session.id, with_file=True)
+
+    with pytest.raises(NotFoundError):
+        await bench.services.sessions.delete(session.id)
+
+
+async def test_a_file_that_cannot_be_removed_keeps_the_session(bench: Bench) -> None:
+    session, _, file = await kept_session(bench)
+    file.unlink()
+    file.mkdir()
+
+    with pytest.raises(ConflictError, match="cannot be removed"):
+        await bench.services.sessions.delete(session.id, with_file=True)
+
+    assert (await bench.services.sessions.get(session.id)).id == session.id
+
+
+@pytest.mark.parametrize("kind", ["path", "link", "folder"])
+async def test_nothing_outside_of_the_recordings_is_ever_removed_or_served(bench: Bench, kind: str) -> None:
+    outside = bench.folder / "secret.mp3"
+    outside.write_bytes(b"secret")
+    recordings = bench.folder / "recordings"
+    name = {"path": "../secret.mp3", "link": "link.mp3", "folder": "linked/secret.mp3"}[kind]
+    session, _, _ = await kept_session(bench, file=name)
+    (recordings / "link.mp3").symlink_to(outside)
+    (recordings / "linked").symlink_to(bench.folder)
+
+    with pytest.raises(NotFoundError):
+        await bench.services.sessions.audio(session.id)
+    with pytest.raises(ConflictError, match="leads out"):
+        await bench.services.sessions.delete(session.id, with_file=True)
+
+    assert outside.read_bytes() == b"secret"
+
+
+async def test_takes_and_waveform_are_told(bench: Bench) -> None:
+    session, _, _ = await kept_session(bench)
+    bare = await record_now(bench)
+
+    (take,) = await bench.services.sessions.takes(session.id)
+
+    assert (take.number, take.ended_by) == (1, "It ended.")
+    assert await bench.services.sessions.waveform(session.id) == b"\1" * POINTS
+    assert await bench.services.sessions.waveform(bare.id) is None
+    for ask in (bench.services.sessions.waveform, bench.services.sessions.takes):
+        with pytest.raises(NotFoundError):
+            await ask(9999)
+
+
+async def test_a_recording_that_was_made_again_has_the_waveform_of_the_second(bench: Bench) -> None:
+    session = await record_now(bench, state=STATE.PROCESSING)
+    claimed = await bench.services.sessions.claim(session.id)
+    assert claimed is not None
+
+    for peaks in (b"\1" * POINTS, b"\2" * POINTS):
+        assert await bench.services.sessions.advance(claimed, STATE.PROCESSING, "made", "Made.", peaks=peaks)
+
+    assert await bench.services.sessions.waveform(session.id) == b"\2" * POINTS
+
+
+async def test_a_test_recording_goes_nowhere_though_its_stream_has_destinations(bench: Bench) -> None:
+    fields = DestinationFields(name="Folder", kind=DestinationKind.LOCAL, directory=str(bench.folder))
+    destination = await bench.services.destinations.create(fields)
+    stream = await bench.stream(destination_ids=[destination.id])
+
+    test = await bench.services.sessions.record_now(stream, Seconds(30), deliver=False)
+    usual = await bench.services.sessions.record_now(stream, Seconds(30))
+
+    assert (await bench.services.sessions.plan(test)).stream.destination_ids == []
+    assert (await bench.services.sessions.plan(usual)).stream.destination_ids == [destination.id]
+    claimed = await bench.services.sessions.claim(test.id)
+    assert claimed is not None
+    assert (await bench.services.sessions.plan(claimed)).begins_with_audio
+
+
+# How it went
+
+
+async def test_troubles_are_what_failed_was_missed_or_is_not_complete(bench: Bench) -> None:
+    since = bench.clock()
+    kinds = [
+        {"state": STATE.DONE, "verdict": "complete"},
+        {"state": STATE.DONE, "verdict": "gapped"},
+        {"state": STATE.FAILED},
+        {"state": STATE.CANCELLED},
+        {"state": STATE.MISSED},
+        {"state": STATE.FAILED, "verdict": "short"},
+        {"state": STATE.FAILED, "verdict": "complete"},
+        {"state": STATE.DELIVERING, "verdict": "silent"},
+        {"state": STATE.SKIPPED},
+    ]
+    bench.clock.move(days=-1)
+    await record_now(bench, state=STATE.FAILED)  # before
+    bench.clock.move(days=1)
+    made = []
+    for values in kinds:
+        made.append((await record_now(bench, **values)).id)
+        bench.clock.move(minutes=1)
+
+    found = [session.id for session in await bench.services.sessions.troubles(since, 50)]
+
+    assert found == [made[number] for number in (7, 6, 5, 4, 2, 1)]
+    assert [session.id for session in await bench.services.sessions.troubles(since, 2)] == found[:2]
+    assert await bench.services.sessions.troubles(bench.clock(), 50) == []
+    assert await bench.services.sessions.counts(since) == Counts(finished=6, complete=1, troubled=5)
+
+
+async def test_troubles_are_found_by_index_among_a_hundred_thousand(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    start = datetime(2026, 6, 1, tzinfo=UTC)
+    values = [
+        {
+            "name": "Show", "state": STATE.DONE, "verdict": "complete", "opens": at, "planned_start": at,
+            "planned_end": at, "timezone": "UTC", "recorded": 1.0, "gaps": [], "take_count": 1, "epoch": 1,
+            "priority": 0, "start_early": 0.0, "end_late": 0.0, "attempts": 0,
+        }
+        for at in (start - timedelta(minutes=number) for number in range(100_000))
+    ]  # fmt: skip
+    for number in range(0, 100_000, 1000):
+        values[number] |= {"state": STATE.FAILED, "verdict": None}
+    sessions = services.Sessions(database, recordings=Path(), timezone="UTC", clock=lambda: start, wake=lambda: None)
+    try:
+        async with database.write() as db:
+            await db.execute(insert(Session), values)
+
+        began = time.perf_counter()
+        found = await sessions.troubles(datetime.min.replace(tzinfo=UTC), 10)
+        took = time.perf_counter() - began
+
+        assert [session.id for session in found] == [1 + 1000 * number for number in range(10)]
+        assert took < 0.1
+    finally:
+        await database.close()
 
 
 async def test_lists_page_through_everything_once_newest_first(bench: Bench) -> None:

@@ -8,7 +8,7 @@ full of zeros, and a take that is longer or shorter than the journal knew.
     sync     take, begins, media, bytes           every few seconds: `media` is seconds of audio
     closed   take, begins, media, bytes, ended_by
     station  name
-    title    title
+    title    title, take, media                   the last two where a take was under way
     stopped                                       the user ended it
 """
 
@@ -23,15 +23,20 @@ from typing import Any
 from rolltape.capture.measure import measure
 from rolltape.domain.recording import Window
 from rolltape.domain.take import AudioFormat, Codec, TakeFacts
-from rolltape.domain.units import BitsPerSecond, Hertz, Seconds
+from rolltape.domain.units import DAY, BitsPerSecond, Hertz, Seconds
 
 NAME = "journal.jsonl"
 INTERRUPTED = "Rolltape was interrupted."
 
+_LONGEST_TAKE = 366 * DAY  # s; no session is as long
+
 
 @dataclass(frozen=True)
 class Journal:
-    """What a session has recorded. `window` is the effective one, None before there was one."""
+    """What a session has recorded. `window` is the effective one, None before there was one.
+
+    `titles` come with the moment when they were on the air, by the clock that says when the takes begin.
+    """
 
     takes: tuple[TakeFacts, ...] = ()
     window: Window | None = None
@@ -49,8 +54,23 @@ class _Reading:
     closed: set[int] = field(default_factory=set)
     window: Window | None = None
     station: str | None = None
-    titles: list[tuple[datetime, str]] = field(default_factory=list)
+    titles: list["_Title"] = field(default_factory=list)
     stopped: bool = False
+
+
+@dataclass(frozen=True)
+class _Title:
+    """A title, when it came, and after how many seconds of which take that was (0: of none)."""
+
+    at: datetime
+    text: str
+    take: int
+    media: float
+
+    def moment(self, takes: dict[int, TakeFacts]) -> datetime:
+        """When it was on the air. A server sends its last seconds at once to who connects, so it may come earlier."""
+        take = takes.get(self.take)
+        return self.at if take is None else take.begins + timedelta(seconds=self.media)
 
 
 class JournalWriter:
@@ -89,12 +109,13 @@ def read_journal(folder: Path) -> Journal:
             _note(reading, line)
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
             continue  # a line that does not read as one of ours
-    found = (_settled(reading, take, folder) for _, take in sorted(reading.takes.items()))
+    settled = (_settled(reading, take, folder) for _, take in sorted(reading.takes.items()))
+    takes = {take.number: take for take in settled if take is not None}
     return Journal(
-        takes=tuple(take for take in found if take is not None),
+        takes=tuple(takes.values()),
         window=reading.window,
         station=reading.station,
-        titles=tuple(reading.titles),
+        titles=tuple((title.moment(takes), title.text) for title in reading.titles),
         stopped=reading.stopped,
     )
 
@@ -136,7 +157,10 @@ def _note(reading: _Reading, line: dict[str, Any]) -> None:
         case "station":
             reading.station = str(line["name"])
         case "title":
-            reading.titles.append((_moment(line["at"]), str(line["title"])))
+            media = float(line.get("media", 0))
+            if not 0 <= media < _LONGEST_TAKE:
+                raise ValueError("no span of time")
+            reading.titles.append(_Title(_moment(line["at"]), str(line["title"]), int(line.get("take", 0)), media))
         case "stopped":
             reading.stopped = True
 

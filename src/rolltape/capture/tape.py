@@ -141,7 +141,8 @@ class Tape:
         if title == self.current_title:
             return
         self.current_title = title
-        self.journal.write("title", self._clock.now(), title=title)
+        place = {"take": self.take.number, "media": round(self.take.media, 3)} if self.take is not None else {}
+        self.journal.write("title", self._clock.now(), title=title, **place)
         if title:
             self._on_event("title", title)
 

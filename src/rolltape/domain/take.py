@@ -3,12 +3,21 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 
 from sqlalchemy import ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rolltape.domain.base import Base
 from rolltape.domain.units import BitsPerSecond, Hertz, Seconds
+
+
+TAKES = ".takes"  # in the folder of recordings: the large one, and on the same disk as what they become
+
+
+def takes_folder(recordings: Path, session_id: int) -> Path:
+    """The folder of a session's takes and their journal."""
+    return recordings / TAKES / str(session_id)
 
 
 class Codec(StrEnum):

@@ -22,6 +22,7 @@ from rolltape.domain.errors import InputError, ProcessingError
 from rolltape.domain.labels import labels
 from rolltape.domain.recording import Account, account
 from rolltape.domain.session import Plan, Session, SessionState
+from rolltape.domain.titles import Mark, marks
 from rolltape.domain.units import Seconds
 from rolltape.pipeline.workshop import Workshop
 from rolltape.services.sessions import Sessions
@@ -54,7 +55,11 @@ class Finishing:
         try:
             made = await make(plan, folder, name, self._workshop)
             message = f"Made {name}: {made.duration:.1f} s, {made.written.size} bytes."
-            if not await self._sessions.advance(session, SessionState.PROCESSING, "made", message, **_entries(made)):
+            if not made.peaks:
+                log.warning("the waveform could not be measured", action="waveform_missing", session_id=session.id)
+            if not await self._sessions.advance(
+                session, SessionState.PROCESSING, "made", message, peaks=made.peaks, **_entries(made)
+            ):
                 made.part.unlink(missing_ok=True)
                 return False
             await asyncio.to_thread(publish, made.part, self._workshop.recordings / name)
@@ -95,6 +100,8 @@ class Made:
     duration: Seconds
     tags: tag.Tags
     account: Account
+    titles: list[Mark]
+    peaks: bytes  # its waveform, b"" if it has none
 
 
 async def make(plan: Plan, folder: Path, name: PurePosixPath, workshop: Workshop) -> Made:
@@ -115,7 +122,8 @@ async def make(plan: Plan, folder: Path, name: PurePosixPath, workshop: Workshop
     tags = _tags(plan, journal, found)
     part = workshop.recordings / tag.part_name(name.with_name(f"{folder.name}-{name.name}"))
     written = await asyncio.to_thread(_write, audio, part, tags, workshop.cover(plan))
-    return Made(name, part, written, assembled.duration, tags, found)
+    titles = marks(found.cuts, journal.titles)
+    return Made(name, part, written, assembled.duration, tags, found, titles, assembled.peaks)
 
 
 def free_name(plan: Plan, workshop: Workshop, *, taken: Callable[[PurePosixPath], bool] | None) -> PurePosixPath:
@@ -226,6 +234,7 @@ def _entries(made: Made) -> dict[str, Any]:
             "late": found.late,
             "short": found.short,
             "silent_share": found.silent_share,
+            "titles": [asdict(mark) for mark in made.titles],
             "ends": (last.take.begins + timedelta(seconds=last.skip + last.length)).isoformat(),
         },
     }

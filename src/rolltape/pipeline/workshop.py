@@ -5,12 +5,11 @@ from pathlib import Path
 
 from rolltape.capture import CaptureSettings
 from rolltape.domain.session import Plan, Session
+from rolltape.domain.take import takes_folder
 from rolltape.transfer import TransferSettings
 
-TAKES = ".takes"  # in the folder of recordings: the large one, and on the same disk as what they become
 
-
-@dataclass(frozen=True)
+@dataclass
 class Workshop:
     recordings: Path
     artwork: Path
@@ -20,7 +19,7 @@ class Workshop:
 
     def takes(self, session: Session) -> Path:
         """The folder of a session's takes and their journal."""
-        return self.recordings / TAKES / str(session.id)
+        return takes_folder(self.recordings, session.id)
 
     def cover(self, plan: Plan) -> Path | None:
         """The cover as it was uploaded, if it is (still) there."""

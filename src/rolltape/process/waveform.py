@@ -1,6 +1,8 @@
 """The waveform of a recording, from what FFmpeg tells while it decodes the whole of it anyway."""
 
 from collections.abc import Sequence
+from itertools import pairwise
+from math import isnan
 
 from rolltape.domain.units import Seconds
 from rolltape.domain.waveform import POINTS
@@ -32,7 +34,7 @@ def peaks(pieces: Sequence[float]) -> bytes:
     if not count:
         return b""
     borders = [point * count // POINTS for point in range(POINTS + 1)]
-    parts = (pieces[begin : max(begin + 1, end)] for begin, end in zip(borders, borders[1:], strict=False))
+    parts = (pieces[begin : max(begin + 1, end)] for begin, end in pairwise(borders))
     return bytes(round(FULL * min(1.0, max(part))) for part in parts)
 
 
@@ -42,4 +44,4 @@ def _level(text: str) -> float:
         decibels = float(text)
     except ValueError:
         return 0.0
-    return 10 ** (min(decibels, 0.0) / 20) if decibels == decibels else 0.0
+    return 0.0 if isnan(decibels) else 10 ** (min(decibels, 0.0) / 20)

@@ -4,13 +4,15 @@ Who runs a session claims it first, which raises its epoch. Everything the runne
 epoch: the last to claim a session owns it, and an older runner's writes do nothing.
 """
 
+import asyncio
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rolltape.domain.errors import ConflictError, NotFoundError
@@ -18,9 +20,10 @@ from rolltape.domain.recording import Verdict
 from rolltape.domain.schedule import Schedule
 from rolltape.domain.session import NOT_BEGUN, OVER, Event, Plan, Session, SessionState, Wish
 from rolltape.domain.stream import Stream, StreamFields
-from rolltape.domain.take import Take, TakeFacts
+from rolltape.domain.take import Take, TakeFacts, takes_folder
 from rolltape.domain.transfer import UNDER_WAY, Transfer, TransferState
 from rolltape.domain.units import Seconds
+from rolltape.domain.waveform import Waveform
 from rolltape.services.clock import Clock
 from rolltape.services.paging import Page, page
 from rolltape.services.streams import find as find_stream
@@ -31,6 +34,9 @@ MISSED = "The service was not running when it was due, and its time has passed."
 NO_ROOM = "Other sessions took all the room until its time had passed."
 
 CAPTURED = NOT_BEGUN | {SessionState.RECORDING}
+ENDED = (SessionState.DONE, SessionState.FAILED, SessionState.MISSED)  # and not because somebody wanted it so
+FAILURES = (SessionState.FAILED, SessionState.MISSED)
+FLAWS = tuple(verdict for verdict in Verdict if verdict is not Verdict.COMPLETE)
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,15 @@ class Filters:
         if self.until is not None:
             found.append(Session.planned_start < self.until)
         return found
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many sessions came to an end, how many of them with a complete recording where it belongs, how many not."""
+
+    finished: int
+    complete: int
+    troubled: int
 
 
 @dataclass(frozen=True)
@@ -87,7 +102,7 @@ class Sessions:
         self._database = database
         self._recordings = recordings
         self._clock = clock
-        self._timezone = timezone
+        self.timezone = timezone  # of a record now
         self._wake = wake
 
     # What people ask
@@ -117,13 +132,25 @@ class Sessions:
             await _find(db, session_id)
             return (await db.scalars(select(Event).where(Event.session_id == session_id).order_by(Event.id))).all()
 
+    async def takes(self, session_id: int) -> Sequence[Take]:
+        """The takes of a session, in the order of their recording; known once it has ended."""
+        async with self._database.read() as db:
+            await _find(db, session_id)
+            return (await db.scalars(select(Take).where(Take.session_id == session_id).order_by(Take.number))).all()
+
+    async def waveform(self, session_id: int) -> bytes | None:
+        """POINTS bytes: how loud the recording is from begin to end. None where that is not known."""
+        async with self._database.read() as db:
+            await _find(db, session_id)
+            return await db.scalar(select(Waveform.peaks).where(Waveform.session_id == session_id))
+
     async def audio(self, session_id: int) -> Path:
         """The file of a session's recording, while it is kept."""
         session = await self.get(session_id)
         if session.file is None or session.state in (SessionState.RECORDING, SessionState.PROCESSING):
             raise NotFoundError("This session has no recording (yet).")
-        file = self._recordings / session.file
-        if not file.is_file():
+        file = self._inside(session.file)
+        if file is None or not file.is_file():
             raise NotFoundError(f"{session.file} is no longer here.")
         return file
 
@@ -139,10 +166,32 @@ class Sessions:
         async with self._database.read() as db:
             return (await db.scalars(query)).all()
 
+    async def troubles(self, since: datetime, limit: int) -> Sequence[Session]:
+        """What went wrong since then, newest first: failed, missed, or recorded with another verdict than complete."""
+        wrong = [Session.state == state for state in FAILURES] + [Session.verdict == verdict for verdict in FLAWS]
+        found: dict[int, Session] = {}
+        async with self._database.read() as db:
+            # One question for each: every one of them is answered from the newest end of an index.
+            for condition in wrong:
+                query = select(Session).where(condition, Session.planned_start >= since)
+                newest = query.order_by(Session.planned_start.desc(), Session.id.desc()).limit(limit)
+                found |= {session.id: session for session in await db.scalars(newest)}
+        return sorted(found.values(), key=lambda session: (session.planned_start, session.id), reverse=True)[:limit]
+
+    async def counts(self, since: datetime) -> Counts:
+        """How the sessions went that were planned since then."""
+        columns = (Session.state, Session.verdict, func.count())
+        query = select(*columns).where(Session.planned_start >= since, Session.state.in_(ENDED))
+        async with self._database.read() as db:
+            rows = (await db.execute(query.group_by(Session.state, Session.verdict))).all()
+        complete = sum(n for state, verdict, n in rows if (state, verdict) == (SessionState.DONE, Verdict.COMPLETE))
+        finished = sum(n for _, _, n in rows)
+        return Counts(finished=finished, complete=complete, troubled=finished - complete)
+
     # What people change
 
-    async def record_now(self, stream_id: int, duration: Seconds, name: str = "") -> Session:
-        """A session that is due at once."""
+    async def record_now(self, stream_id: int, duration: Seconds, name: str = "", *, deliver: bool = True) -> Session:
+        """A session that is due at once. It goes to the stream's destinations, or, if not `deliver`, stays here."""
         now = self._clock()
         async with self._database.write() as db:
             stream = await find_stream(db, stream_id)
@@ -153,10 +202,12 @@ class Sessions:
                 opens=now,
                 planned_start=now,
                 planned_end=now + timedelta(seconds=duration),
-                timezone=self._timezone,
+                timezone=self.timezone,
             )
             db.add(session)
             await db.flush()
+            if not deliver:
+                session.plan = _plan(session, stream, destination_ids=[]).model_dump(mode="json")
             db.add(_event(session.id, now, "created", "Record now."))
         self._wake()
         return session
@@ -177,7 +228,7 @@ class Sessions:
         """
         now = self._clock()
         async with self._database.write() as db:
-            session = await _find(db, session_id)
+            session = await _find(db, session_id, is_locked=True)
             if session.state is not SessionState.FAILED or session.take_count == 0:
                 raise ConflictError("Only a session that failed after it had recorded something can be tried again.")
             has_recording = session.sha256 is not None and session.duration is not None
@@ -192,6 +243,46 @@ class Sessions:
             db.add(_event(session_id, now, "retry", "Tried again on request."))
         self._wake()
         return session
+
+    async def delete(self, session_id: int, *, with_file: bool = False) -> None:
+        """Forget a session: its rows, its takes, and its recording here if that is asked for.
+
+        The files go first, the rows last. Whatever happens in between, the session is still listed and can be deleted
+        again; the other way round, files could be left that nobody knows. Nobody can begin to need the takes
+        meanwhile: all of it happens in one transaction that writes, and so does trying a session again.
+
+        Raises:
+            ConflictError: it is not over, or a file cannot be removed.
+        """
+        async with self._database.write() as db:
+            session = await _find(db, session_id, is_locked=True)
+            if session.state not in OVER:
+                raise ConflictError("The session is still under way; stop or cancel it first.")
+            if session.schedule_id is not None and session.planned_start > self._clock():
+                raise ConflictError("Its time has not come: without it, the schedule would plan this show again.")
+            await asyncio.to_thread(self._remove_files, session, with_file=with_file)
+            await db.execute(delete(Session).where(Session.id == session_id))
+
+    def _remove_files(self, session: Session, *, with_file: bool) -> None:
+        takes = takes_folder(self._recordings, session.id)
+        file = self._inside(session.file) if session.file is not None else None
+        if file is None and session.file is not None and with_file:
+            raise ConflictError(f"{session.file} leads out of the folder of recordings; it is left alone.")
+        try:
+            if takes.is_dir() and not takes.is_symlink():
+                shutil.rmtree(takes)
+            if file is not None:
+                for part in file.parent.glob(f".{session.id}-*.part"):  # of a try that did not come to its end
+                    part.unlink()
+            if file is not None and with_file:
+                file.unlink(missing_ok=True)
+        except OSError as exc:
+            raise ConflictError(f"{exc.filename} cannot be removed: {exc.strerror}.") from exc
+
+    def _inside(self, name: str) -> Path | None:
+        """The file of this name in the folder of recordings; None if it leads out of it."""
+        file = (self._recordings / name).resolve()
+        return file if file.is_relative_to(self._recordings.resolve()) else None
 
     async def _ask(self, session_id: int, wish: Wish) -> Session:
         now = self._clock()
@@ -266,18 +357,7 @@ class Sessions:
             stream = await db.get(Stream, session.stream_id) if session.stream_id is not None else None
             if stream is None:
                 raise NotFoundError("Its stream was deleted before it began.")
-            plan = Plan(
-                session_id=session.id,
-                show=session.name,
-                stream=StreamFields.model_validate(stream),
-                start=session.planned_start,
-                end=session.planned_end,
-                start_early=session.start_early,
-                end_late=session.end_late,
-                timezone=session.timezone,
-                begins_with_audio=session.schedule_id is None,
-                artwork=stream.artwork,
-            )
+            plan = _plan(session, stream)
             values = {"plan": plan.model_dump(mode="json")}
             await db.execute(update(Session).where(*_owned(session)).values(values))
         session.plan = values["plan"]
@@ -292,9 +372,13 @@ class Sessions:
         *,
         takes: Sequence[TakeFacts] = (),
         transfers: Sequence[Transfer] = (),
+        peaks: bytes = b"",
         **values: Any,
     ) -> bool:
-        """Move a session on, with an event that says so. False, and nothing happens, when it has another owner."""
+        """Move a session on, with an event that says so. False, and nothing happens, when it has another owner.
+
+        `peaks` is the waveform of its recording.
+        """
         now = self._clock()
         if state in OVER:
             values = {"ended_at": now, "live": None, "wish": None} | values
@@ -304,6 +388,8 @@ class Sessions:
                 return False
             await self._enter_takes(db, session.id, takes)
             db.add_all(transfers)
+            if peaks:
+                await db.merge(Waveform(session_id=session.id, peaks=peaks))
             db.add(_event(session.id, now, kind, message))
         session.state = state
         for name, value in values.items():
@@ -393,6 +479,22 @@ def scheduled(schedule: Schedule, stream: Stream, start: datetime) -> dict[str, 
     }
 
 
+def _plan(session: Session, stream: Stream, **changes: Any) -> Plan:
+    """A picture of stream and schedule as they are now, but for some `changes` to the stream."""
+    return Plan(
+        session_id=session.id,
+        show=session.name,
+        stream=StreamFields.model_validate(stream).model_copy(update=changes),
+        start=session.planned_start,
+        end=session.planned_end,
+        start_early=session.start_early,
+        end_late=session.end_late,
+        timezone=session.timezone,
+        begins_with_audio=session.schedule_id is None,
+        artwork=stream.artwork,
+    )
+
+
 async def _enter_beats(db: AsyncSession, beats: Sequence[Beat]) -> None:
     """One statement for all beats that tell of the same columns."""
     connection = await db.connection()
@@ -414,8 +516,8 @@ async def _enter_beats(db: AsyncSession, beats: Sequence[Beat]) -> None:
         await connection.execute(query, rows)
 
 
-async def _find(db: AsyncSession, session_id: int) -> Session:
-    session = await db.get(Session, session_id)
+async def _find(db: AsyncSession, session_id: int, *, is_locked: bool = False) -> Session:
+    session = await db.get(Session, session_id, with_for_update=is_locked)
     if session is None:
         raise NotFoundError(f"There is no session {session_id}.")
     return session
