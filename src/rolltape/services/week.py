@@ -5,11 +5,13 @@ schedules as well, since sessions are entered only some days ahead.
 """
 
 import heapq
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import islice
+from operator import attrgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -152,17 +154,15 @@ def with_coming(
     sessions: Iterable[Entry], schedules: Iterable[tuple[Schedule, Stream]], span: Span, *, now: datetime
 ) -> list[Entry]:
     """The sessions of `span`, and the occurrences after `now` that have none yet."""
+    begin, end = span.begin, span.end
     entries = {(entry.schedule_id or -(entry.session_id or 0), entry.start): entry for entry in sessions}
-    for schedule, stream in schedules if span.end > now else ():
+    for schedule, stream in schedules if end > now else ():
         length = timedelta(seconds=schedule.duration)
-        for occurrence in _occurrences(schedule, span.begin - length, span.end):
-            if not now < occurrence.start < span.end:
-                continue
-            key = (schedule.id, occurrence.start)
-            if key not in entries:
-                entries[key] = _entry_of(schedule, stream, occurrence)
-            elif occurrence.note:
-                entries[key] = replace(entries[key], note=occurrence.note)
+        found = _occurrences(schedule, begin - length, end)
+        for entry in _entries_of(schedule, stream, (it for it in found if now < it.start < end)):
+            known = entries.setdefault((schedule.id, entry.start), entry)
+            if known is not entry and entry.note:
+                entries[schedule.id, entry.start] = replace(known, note=entry.note)
 
     return list(entries.values())
 
@@ -178,9 +178,8 @@ def soonest(
     """The next entries: `sessions`, and the occurrences that are not entered yet, but for those that are `taken`."""
 
     def beyond(schedule: Schedule, stream: Stream) -> Iterator[Entry]:
-        for occurrence in _occurrences(schedule, max(schedule.planned_until, now), None):
-            if (schedule.id, occurrence.start) not in taken:
-                yield _entry_of(schedule, stream, occurrence)
+        found = _occurrences(schedule, max(schedule.planned_until, now), None)
+        return _entries_of(schedule, stream, (it for it in found if (schedule.id, it.start) not in taken))
 
     coming = (beyond(schedule, stream) for schedule, stream in schedules)
     return list(islice(heapq.merge(sessions, *coming, key=lambda entry: entry.start), limit))
@@ -188,9 +187,11 @@ def soonest(
 
 def build(entries: Iterable[Entry], span: Span, *, stream_id: int | None, most_at_once: int, limit: int) -> Week:
     """The week of `entries`: those of one stream where `stream_id` is given, and at most `limit` on a day."""
-    ordered = sorted(entries, key=lambda entry: (entry.start, entry.priority, entry.name))
+    ordered = sorted(entries, key=attrgetter("start", "name"))
     overlaps, late = _overlaps(ordered), _late(ordered, most_at_once)
     chosen = [number for number, entry in enumerate(ordered) if stream_id in (None, entry.stream_id)]
+
+    starts = [ordered[number].start for number in chosen]
 
     def show(number: int) -> Showing:
         entry = ordered[number]
@@ -200,8 +201,9 @@ def build(entries: Iterable[Entry], span: Span, *, stream_id: int | None, most_a
     days = []
     for day in (span.start + timedelta(days=count) for count in range(DAYS)):
         begin, end = (calendar.begin_of_day(edge, span.zone) for edge in (day, day + timedelta(days=1)))
-        fresh = [number for number in chosen if begin <= ordered[number].start < end]
-        carried = [number for number in chosen if ordered[number].start < begin < ordered[number].end]
+        first, behind = (bisect_left(starts, edge) for edge in (begin, end))
+        fresh = chosen[first:behind]
+        carried = [number for number in chosen[:first] if ordered[number].end > begin]
         days.append(
             Day(
                 date=day,
@@ -226,21 +228,19 @@ def _occurrences(schedule: Schedule, after: datetime, until: datetime | None) ->
     return calendar.occurrences(rule, after) if until is None else between(rule, after, until)
 
 
-def _entry_of(schedule: Schedule, stream: Stream, occurrence: Occurrence) -> Entry:
-    """An occurrence that has no session yet."""
-    values = scheduled(schedule, stream, occurrence.start)
-    return Entry(
-        name=values["name"],
-        stream_id=stream.id,
-        schedule_id=schedule.id,
-        start=occurrence.start,
-        end=values["planned_end"],
-        opens=values["opens"],
-        closes=values["planned_end"] + timedelta(seconds=values["end_late"]),
-        timezone=schedule.timezone,
-        priority=schedule.priority,
-        note=occurrence.note,
+def _entries_of(schedule: Schedule, stream: Stream, found: Iterable[Occurrence]) -> Iterator[Entry]:
+    """Occurrences that have no session yet."""
+    values = scheduled(schedule, stream, schedule.created_at)  # what is the same for all of them, once
+    name, timezone, priority = values["name"], values["timezone"], values["priority"]
+    length, early, late = (
+        timedelta(seconds=seconds) for seconds in (schedule.duration, values["start_early"], values["end_late"])
     )
+    for occurrence in found:
+        start = occurrence.start
+        yield Entry(
+            name, stream.id, schedule.id, start, start + length, start - early, start + length + late,
+            timezone, priority, note=occurrence.note,
+        )  # fmt: skip
 
 
 _COLUMNS = (
