@@ -90,3 +90,30 @@ def test_every_wrong_setting_gets_its_sentence(monkeypatch: pytest.MonkeyPatch) 
         load()
 
     assert len(refused.value.message.splitlines()) == 2
+
+
+def test_what_the_environment_says_of_the_preferences_is_locked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLTAPE_LOG_RETENTION", "7")
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    monkeypatch.setenv("ROLLTAPE_LOG_SIZE", "")  # empty counts as not given
+
+    settings = load(port=9000)
+
+    assert settings.locked == {"log_retention": "ROLLTAPE_LOG_RETENTION", "timezone": "TZ"}
+    assert settings.preferences.log_retention == 7
+    assert settings.preferences.timezone == "Asia/Tokyo"
+    assert settings.preferences.log_size == 10
+
+
+def test_settings_are_shown_without_their_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLTAPE_DATABASE_URL", "postgresql://me:S3CR3T-7f@db/rolltape?password=S3CR3T-7f")
+    monkeypatch.setenv("ROLLTAPE_SETUP_CODE", "S3CR3T-7f-S3CR3T-7f-S3CR3T-7f")
+
+    shown = {fixed.variable: fixed for fixed in load().fixed}
+
+    assert "S3CR3T" not in repr(shown)
+    assert shown["ROLLTAPE_DATABASE_URL"].value == "postgresql://me:***@db/rolltape"
+    assert shown["ROLLTAPE_DATABASE_URL"].is_given
+    assert not shown["ROLLTAPE_PORT"].is_given
+    assert "ROLLTAPE_LOG_LEVEL" not in shown
+    assert all(fixed.meaning for fixed in shown.values())

@@ -15,10 +15,11 @@ from typing import TextIO
 import structlog
 import uvicorn
 
-from rolltape import __version__, services, web
+from rolltape import __version__, logs, services, web
 from rolltape.capture import CaptureSettings
 from rolltape.domain.errors import RolltapeError
-from rolltape.domain.units import Seconds
+from rolltape.domain.preference import PreferenceFields, component_levels
+from rolltape.domain.units import Seconds, megabytes
 from rolltape.engine import LocalEngine
 from rolltape.ffmpeg.run import find
 from rolltape.pipeline import Pipeline, Queue, Workshop
@@ -54,23 +55,26 @@ class App:
             transfer=TransferSettings(keys=settings.config_dir, egress=egress),
             transfers_per_destination=settings.max_transfers_per_destination,
         )
-        self.database = Database(settings.database_url)
+        self.news = services.News()
+        self.database = Database(settings.database_url, on_change=self.news.tell)
         self.services = self._build_services(clock)
         self.pipeline = Pipeline(self.services.sessions, self.services.transfers, self.workshop, clock=clock)
         self.engine = LocalEngine(
             self.pipeline,
             self.services.sessions,
-            limits={
-                Queue.CAPTURE: settings.max_concurrent_sessions,
-                Queue.PROCESS: settings.max_concurrent_processing,
-                Queue.TRANSFER: settings.max_concurrent_transfers,
-            },
+            limits=_limits(settings),
             clock=clock,
         )
         self.scheduler = Scheduler(
             self.services.schedules, self.services.sessions, submit=self.engine.look, clock=clock
         )
-        self.web = web.create(self.services, allowed_hosts=settings.allowed_hosts, base_path=settings.base_path)
+        self.web = web.create(
+            self.services,
+            allowed_hosts=settings.allowed_hosts,
+            base_path=settings.base_path,
+            port=settings.port,
+            trusted_proxies=settings.trusted_proxies,
+        )
 
     def _build_services(self, clock: Clock) -> services.Services:
         settings, database = self.settings, self.database
@@ -81,13 +85,25 @@ class App:
             streams=services.Streams(
                 database, artwork=settings.artwork_dir, capture_settings=self.workshop.capture, clock=clock
             ),
-            schedules=services.Schedules(database, clock=clock, wake=self.wake),
+            schedules=services.Schedules(
+                database,
+                clock=clock,
+                wake=self.wake,
+                most_at_once=lambda: self.services.preferences.values.max_concurrent_sessions,
+            ),
             sessions=sessions,
+            listening=services.Listening(
+                sessions, recordings=settings.recordings_dir, ffmpeg=self.workshop.capture.ffmpeg
+            ),
+            samples=services.Samples(
+                settings.data_dir / "samples", capture_settings=self.workshop.capture, clock=clock
+            ),
             transfers=services.Transfers(database, clock=clock, wake=self.wake),
             destinations=services.Destinations(
                 database, transfer_settings=self.workshop.transfer, clock=clock, wake=self.wake
             ),
             tokens=services.Tokens(database, clock=clock),
+            users=services.Users(database, data_dir=settings.data_dir, setup_code=settings.setup_code, clock=clock),
             health=services.Health(
                 database,
                 sessions,
@@ -95,8 +111,23 @@ class App:
                 find_ffmpeg=lambda: find(settings.ffmpeg),
                 beat=lambda: Seconds(time.monotonic() - self.scheduler.last_beat),
                 clock=clock,
+                log_problem=logs.problem,
+            ),
+            news=self.news,
+            keys=services.Keys(settings.config_dir),
+            logs=services.Logs(settings.log_dir),
+            preferences=services.Preferences(
+                database, given=settings.preferences, locked=settings.locked, fixed=settings.fixed, apply=self._apply
             ),
         )
+
+    def _apply(self, preferences: PreferenceFields) -> None:
+        """Make the preferences count."""
+        logs.set_levels(preferences.log_level, component_levels(preferences.log_levels))
+        logs.set_limits(size=megabytes(preferences.log_size), days=preferences.log_retention)
+        self.engine.set_limits(_limits(preferences))
+        self.workshop.transfers_per_destination = preferences.max_transfers_per_destination
+        self.services.sessions.timezone = preferences.timezone
 
     def wake(self) -> None:
         """Something has become due, or was asked."""
@@ -110,12 +141,16 @@ class App:
             DatabaseError: the database cannot be used.
         """
         await migrate(self.settings.database_url)
+        await self.services.preferences.load()
+        self.services.samples.clear()
         await self.scheduler.start()
         await self.engine.start()
         # What was loaded so far stays: the collector need not look through it each time (0.2 s in which nothing moves).
         gc.freeze()
 
     async def stop(self) -> None:
+        self.news.close()  # open tabs must not delay what follows
+        await self.services.listening.close()
         await self.scheduler.stop()
         await self.engine.stop()
         await self.database.close()
@@ -127,11 +162,17 @@ async def serve(settings: Settings) -> None:
     The stop begins with the signal, not when the last connection closes: an open tab must not delay it.
     """
     held = lock(settings)
+    with held, logs.kept(settings.log_dir, size=megabytes(settings.log_size), days=settings.log_retention):
+        await _serve(settings)
+
+
+async def _serve(settings: Settings) -> None:
     listener = _listen(settings.host, settings.port)
     app = App(settings)
+    most_connections = web.most_connections(web.raise_limits())
     config = uvicorn.Config(
         app.web, log_config=None, lifespan="off", timeout_graceful_shutdown=GRACE, server_header=False,
-        proxy_headers=False, access_log=False,
+        proxy_headers=False, access_log=False, ws="none", http=web.Connection, limit_concurrency=most_connections,
     )  # fmt: skip
     server = _Server(config)
     end = asyncio.Event()
@@ -141,15 +182,22 @@ async def serve(settings: Settings) -> None:
     try:
         await app.start()
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        log.info(f"Rolltape {__version__} is at http://{_shown(settings.host)}:{settings.port}", action="started")
+        address = f"http://{_shown(settings.host)}:{settings.port}{settings.base_path}"
+        log.info(f"Rolltape {__version__} is at {address}", action="started")
+        await _tell_setup_code(app, address)
         await asyncio.wait([serving, asyncio.create_task(end.wait())], return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping", action="stopping")
         server.should_exit = True
         await asyncio.gather(app.stop(), serving)
     finally:
         listener.close()
-        held.close()
     log.info("stopped", action="stopped")
+
+
+async def _tell_setup_code(app: App, address: str) -> None:
+    code = await app.services.users.setup_code()
+    if code is not None:
+        log.warning(f"there is no account yet: open {address}/setup and give the code {code}", action="setup_waits")
 
 
 @contextlib.asynccontextmanager
@@ -209,6 +257,14 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as exc:
         raise StartError(f"{host}:{port} cannot be listened on: {exc.strerror}. ROLLTAPE_PORT takes another.") from exc
     return listener
+
+
+def _limits(preferences: PreferenceFields) -> dict[Queue, int]:
+    return {
+        Queue.CAPTURE: preferences.max_concurrent_sessions,
+        Queue.PROCESS: preferences.max_concurrent_processing,
+        Queue.TRANSFER: preferences.max_concurrent_transfers,
+    }
 
 
 def _shown(host: str) -> str:

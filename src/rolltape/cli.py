@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Coroutine
 from dataclasses import asdict
+from getpass import getpass
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 from urllib.error import HTTPError
@@ -18,6 +19,7 @@ from rolltape import __version__, app, demo, logs, settings
 from rolltape.capture import CaptureSettings, Offer, probe
 from rolltape.domain.address import Egress, check_url
 from rolltape.domain.errors import InputError, RolltapeError
+from rolltape.domain.preference import component_levels
 from rolltape.domain.recording import Verdict
 from rolltape.domain.stream import LONGEST_SESSION
 from rolltape.domain.units import Seconds
@@ -30,6 +32,8 @@ HEALTH_TIMEOUT = 5  # s
 commands = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 tokens = typer.Typer(no_args_is_help=True, help="API tokens.")
 commands.add_typer(tokens, name="token")
+users = typer.Typer(no_args_is_help=True, help="Accounts of people.")
+commands.add_typer(users, name="user")
 
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the database and all the rest.")]
 
@@ -63,7 +67,7 @@ def serve(
 ) -> None:
     """Run the service."""
     chosen = _settings(data_dir=data_dir, host=host, port=port)
-    logs.set_up(chosen.log_level)
+    logs.set_up(chosen.log_level, components=component_levels(chosen.log_levels))
     _run(app.serve(chosen))
 
 
@@ -162,6 +166,46 @@ def create_token(name: Annotated[str, typer.Argument(help="What it is for.")], d
             return await services.tokens.create(name)
 
     print(_run(run()))
+
+
+@users.command("create")
+def create_user(name: Annotated[str, typer.Argument(help="What it is called.")], data_dir: DataDir = None) -> None:
+    """Make an account. The password is asked for, or read from standard input."""
+    logs.set_up("error")
+    chosen = _settings(data_dir=data_dir)
+
+    async def run() -> None:
+        async with app.opened(chosen) as services:
+            await services.users.create(name, _password())
+
+    _run(run())
+
+
+@users.command("password")
+def change_password(name: Annotated[str, typer.Argument(help="Whose.")], data_dir: DataDir = None) -> None:
+    """Give an account another password and sign it out everywhere."""
+    logs.set_up("error")
+    chosen = _settings(data_dir=data_dir)
+
+    async def run() -> None:
+        async with app.opened(chosen) as services:
+            await services.users.set_password(name, _password())
+
+    _run(run())
+
+
+def _password() -> str:
+    """A password, typed twice on a terminal, or the first line of standard input.
+
+    Raises:
+        InputError: it was not typed the same twice.
+    """
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass("Password: ")
+    if getpass("Once more: ") != password:
+        raise InputError("password", "These are two different passwords.")
+    return password
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:

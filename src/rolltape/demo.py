@@ -32,7 +32,7 @@ async def run(out: Path, *, ffmpeg: str) -> None:
         RolltapeError: it did not work.
     """
     out = out.expanduser().absolute()
-    settings = load(data_dir=out / "data")
+    settings = load(data_dir=out / "data", log_level="warning")
     with lock(settings):
         async with _station(out, ffmpeg) as port:
             settings.allow_targets = [f"127.0.0.1:{port}"]

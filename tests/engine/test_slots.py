@@ -62,3 +62,36 @@ async def test_room_is_not_lost_when_who_was_just_let_in_is_called_off() -> None
     async with asyncio.timeout(1):
         await _hold(slots, 3, order, go)
     assert order[-1] == 3
+
+
+async def test_more_room_lets_in_who_waits() -> None:
+    slots, order, go = Slots(1), list[int](), asyncio.Event()
+    tasks = [asyncio.create_task(_hold(slots, rank, order, go)) for rank in (1, 2, 3, 4)]
+    await _settle()
+
+    slots.resize(3)
+    await _settle()
+
+    assert order == [1, 2, 3]
+    go.set()
+    await asyncio.gather(*tasks)
+
+
+async def test_less_room_puts_nobody_out_but_lets_nobody_in() -> None:
+    slots, order, first, second = Slots(3), list[int](), asyncio.Event(), asyncio.Event()
+    holders = [asyncio.create_task(_hold(slots, rank, order, first)) for rank in (1, 2)]
+    await _settle()
+    holders.append(asyncio.create_task(_hold(slots, 3, order, second)))
+    waiting = asyncio.create_task(_hold(slots, 4, order, second))
+    await _settle()
+
+    slots.resize(1)
+    first.set()
+    await asyncio.gather(*holders[:2])
+    await _settle()
+    assert order == [1, 2, 3]
+
+    second.set()
+    await asyncio.gather(holders[2], waiting)
+
+    assert order == [1, 2, 3, 4]

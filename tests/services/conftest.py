@@ -79,6 +79,8 @@ def build(database: Database, folder: Path, ffmpeg: str) -> Bench:
         streams=services.Streams(database, artwork=folder / "artwork", capture_settings=capture, clock=clock),
         schedules=services.Schedules(database, clock=clock, wake=wake, most_at_once=lambda: MOST_AT_ONCE),
         sessions=sessions,
+        listening=services.Listening(sessions, recordings=folder / "recordings", ffmpeg=ffmpeg),
+        samples=services.Samples(folder / "samples", capture_settings=capture, clock=clock),
         transfers=services.Transfers(database, clock=clock, wake=wake),
         destinations=services.Destinations(database, transfer_settings=transfer, clock=clock, wake=wake),
         tokens=services.Tokens(database, clock=clock),

@@ -71,6 +71,11 @@ class LocalEngine:
         self._look.set()
         self._pipeline.look()
 
+    def set_limits(self, limits: Mapping[Queue, int]) -> None:
+        """Other limits from now on; what runs goes on."""
+        for queue, size in limits.items():
+            self._slots[queue].resize(size)
+
     async def stop(self) -> None:
         tasks = [job.task for job in self._jobs.values() if job.task is not None] + self._tasks
         for task in tasks:
@@ -91,6 +96,7 @@ class LocalEngine:
                     await self._look.wait()
 
     async def _live(self, job: Job) -> None:
+        structlog.contextvars.bind_contextvars(session_id=job.session_id)  # for all that is told on its behalf
         try:
             while True:
                 await self._until(job)

@@ -11,7 +11,8 @@ class Slots:
     """Like a semaphore, but who waits is let in by rank (the lowest first), not by arrival."""
 
     def __init__(self, size: int) -> None:
-        self._free = size
+        self._size = size
+        self._free = size  # below zero while more are in than there is room for since it was made smaller
         self._waiting: list[tuple[tuple[int, float], int, asyncio.Future[None]]] = []
         self._arrival = itertools.count()
 
@@ -27,6 +28,12 @@ class Slots:
         finally:
             self._free += 1
             self._let_in()
+
+    def resize(self, size: int) -> None:
+        """Have room for `size` from now on; who is in stays in."""
+        self._free += size - self._size
+        self._size = size
+        self._let_in()
 
     async def _wait(self, rank: tuple[int, float]) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from rolltape.services.destinations import Destinations as Destinations
 from rolltape.services.health import Health as Health
 from rolltape.services.keys import Keys as Keys
+from rolltape.services.listening import Listening as Listening
 from rolltape.services.logs import Logs as Logs
 from rolltape.services.news import News as News
 from rolltape.services.preferences import Preferences as Preferences
+from rolltape.services.samples import Samples as Samples
 from rolltape.services.schedules import Schedules as Schedules
 from rolltape.services.sessions import Sessions as Sessions
 from rolltape.services.streams import Streams as Streams
@@ -21,6 +23,8 @@ class Services:
     streams: Streams
     schedules: Schedules
     sessions: Sessions
+    listening: Listening
+    samples: Samples
     transfers: Transfers
     destinations: Destinations
     tokens: Tokens

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from fastapi import Depends, Path, Query, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
+from rolltape.domain.stream import RowId
 from rolltape.services import Services
 from rolltape.services.paging import LONGEST_PAGE
 
@@ -19,7 +20,7 @@ def _services(request: Request) -> Services:
 With = Annotated[Services, Depends(_services)]
 Id = Annotated[int, Path(ge=1, lt=2**31, examples=[1])]
 # A choice in a filter: what is left empty is no choice.
-ChosenId = Annotated[int | None, BeforeValidator(lambda typed: typed or None), Query(ge=1, lt=2**31)]
+ChosenId = Annotated[RowId | None, BeforeValidator(lambda typed: typed or None), Query()]
 Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="how many at most")]
 After = Annotated[str | None, Query(max_length=200, description="`next` of the page before")]
 

@@ -49,7 +49,7 @@ async def listing(services: With, limit: Limit = 50, after: After = None) -> Lis
 
 
 async def create(services: With, fields: StreamFields) -> StreamAnswer:
-    return await _answer(services, await services.streams.create(fields))
+    return await _answer(services, await services.streams.create(services.preferences.for_new(fields)))
 
 
 async def read(services: With, stream_id: Id) -> StreamAnswer:
