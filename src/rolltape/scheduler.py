@@ -8,18 +8,17 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
 from rolltape.domain.units import MINUTE, Seconds
-from rolltape.services.clock import Clock
+from rolltape.services.clock import BUILT, Clock
 from rolltape.services.schedules import Schedules
 from rolltape.services.sessions import LEAD, Sessions
 
-BUILT = date(2026, 11, 1)  # a clock before this day is wrong, and nothing is planned by it
 PLAN_EVERY = MINUTE
 ALARMS_AHEAD = 5 * LEAD + LEAD  # alarms are set for what opens within this; longer than PLAN_EVERY and the lead
 CLOCK_CHECK = Seconds(1)  # after a step of the wall clock, APScheduler keeps its old deadline until it is woken

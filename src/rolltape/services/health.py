@@ -1,34 +1,40 @@
-"""Whether the service is well, and what it has left."""
+"""Whether the service is well, what it has left, and whether that will do."""
 
+import asyncio
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import psutil
 from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from rolltape.domain.session import Session, SessionState
+from rolltape.domain.forecast import Forecast, Need, forecast
+from rolltape.domain.session import NOT_BEGUN, Session, SessionState
+from rolltape.domain.stream import Stream
 from rolltape.domain.units import HOUR, BitsPerSecond, Bytes, Seconds
-from rolltape.services.clock import Clock
+from rolltape.services import findings
+from rolltape.services.clock import BUILT, Clock
+from rolltape.services.findings import Finding as Finding
 from rolltape.services.sessions import Sessions
 from rolltape.store import Database
 
 LATE_BEAT = Seconds(60)  # the scheduler ticks each second; after this long it hangs
 LITTLE_SPACE = Bytes(1024**3)  # a warning below; half a day of one 192 kbit/s stream
-ASSUMED_RATE = BitsPerSecond(128_000)  # of a recording, where nothing records at the moment
+ASSUMED_RATE = BitsPerSecond(128_000)  # of a recording, where the stream has none yet
+AHEAD = timedelta(hours=48)  # how far the forecast of space looks; the planner enters sessions as far
+
+REMEMBERED = Seconds(5)  # how long an answer counts that took many rows: tabs ask at each change of anything
+
+_PLANNED = NOT_BEGUN | {SessionState.RECORDING}
 
 
-@dataclass(frozen=True)
-class Finding:
-    """Something that is not well. `level` is "warning" or "error"; `advice` says what to do."""
-
-    code: str
-    level: str
-    message: str
-    advice: str
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -37,8 +43,25 @@ class Disk:
     free: Bytes
 
 
+class _Remembered(Generic[Answer]):
+    """The answer of `ask`, asked again only when it is older than REMEMBERED."""
+
+    def __init__(self, ask: Callable[[], Awaitable[Answer]]) -> None:
+        self._ask = ask
+        self._answer: Answer | None = None
+        self._until = 0.0  # monotonic
+        self._turn = asyncio.Lock()
+
+    async def get(self) -> Answer:
+        async with self._turn:
+            if self._answer is None or time.monotonic() >= self._until:
+                self._answer = await self._ask()
+                self._until = time.monotonic() + REMEMBERED
+            return self._answer
+
+
 class Health:
-    """`beat` tells how many seconds ago the scheduler last ticked."""
+    """`beat` tells how many seconds ago the scheduler last ticked, `log_problem` why no log files are kept."""
 
     def __init__(
         self,
@@ -49,6 +72,8 @@ class Health:
         find_ffmpeg: Callable[[], str],
         beat: Callable[[], Seconds],
         clock: Clock,
+        log_problem: Callable[[], str | None] = lambda: None,
+        built: date = BUILT,
     ) -> None:
         self._database = database
         self._sessions = sessions
@@ -56,6 +81,10 @@ class Health:
         self._find_ffmpeg = find_ffmpeg
         self._beat = beat
         self._clock = clock
+        self._log_problem = log_problem
+        self._built = built
+        self._coming = _Remembered(self._look_ahead)
+        self._troubles = _Remembered(self._look_back)
         self._started = time.monotonic()
 
     @property
@@ -78,15 +107,43 @@ class Health:
         rates = [(session.live or {}).get("bit_rate") or ASSUMED_RATE for session in running] or [ASSUMED_RATE]
         return self.disk().free * 8 / sum(rates) / HOUR
 
+    async def forecast(self) -> Forecast:
+        """The room that the coming sessions take, by the bit rates of their streams' last recordings."""
+        return await self._coming.get()
+
+    async def _look_ahead(self) -> Forecast:
+        now = self._clock()
+        async with self._database.read() as db:
+            needs = await _needs(db, now)
+        return forecast(needs, self.disk().free, now + AHEAD)
+
     async def findings(self) -> list[Finding]:
-        """All that is not well; the service is ready when none of them is an error."""
-        found = [self._folder_finding(name, folder) for name, folder in self._folders.items()]
-        found += [await self._database_finding(), self._beat_finding(), self._ffmpeg_finding(), self._space_finding()]
-        found.append(await self._missed_finding())
-        return [finding for finding in found if finding is not None]
+        """All that is not well, errors first."""
+        found = await self._vital()
+        if all(finding.code != "database" for finding in found):
+            found += [finding for finding in (self._space_finding(), await self._forecast_finding()) if finding]
+            found += await self._troubles.get()
+        return sorted(found, key=lambda finding: finding.level != "error")
+
+    async def _look_back(self) -> list[Finding]:
+        now = self._clock()
+        async with self._database.read() as db:
+            return [
+                *await findings.of_streams(db, now),
+                *await findings.of_destinations(db),
+                *await findings.of_missed(db, now),
+            ]
 
     async def is_ready(self) -> bool:
-        return all(finding.level != "error" for finding in await self.findings())
+        """Whether sessions can be recorded. What needs attention, but is no hindrance, does not count."""
+        return all(finding.level != "error" for finding in await self._vital())
+
+    async def _vital(self) -> list[Finding]:
+        """What the service itself lacks; an error is a hindrance to recording."""
+        found = [self._folder_finding(name, folder) for name, folder in self._folders.items()]
+        found += [await self._database_finding(), self._beat_finding(), self._ffmpeg_finding()]
+        found += [self._clock_finding(), self._log_finding()]
+        return [finding for finding in found if finding is not None]
 
     async def _database_finding(self) -> Finding | None:
         try:
@@ -116,6 +173,20 @@ class Health:
             return Finding("ffmpeg_missing", "error", str(exc), "Install FFmpeg, or correct ROLLTAPE_FFMPEG.")
         return None
 
+    def _clock_finding(self) -> Finding | None:
+        now = self._clock()
+        if now.date() >= self._built:
+            return None
+        message = f"The clock of this machine is wrong: it says {now:%d.%m.%Y %H:%M} UTC. Nothing is planned by it."
+        return Finding("clock", "error", message, "Set the clock, best by having it set from the network.")
+
+    def _log_finding(self) -> Finding | None:
+        problem = self._log_problem()
+        if problem is None:
+            return None
+        advice = "Give the folder of the log to this user, or make room on its disk. Recording goes on meanwhile."
+        return Finding("log_not_writable", "warning", f"The log is not kept: {problem}.", advice)
+
     def _space_finding(self) -> Finding | None:
         free = self.disk().free
         if free >= LITTLE_SPACE:
@@ -124,13 +195,44 @@ class Health:
             "little_space", "warning", f"Only {free // 1024**2} MiB are left for recordings.", "Make room on the disk."
         )
 
-    async def _missed_finding(self) -> Finding | None:
-        query = (
-            select(Session).where(Session.state == SessionState.MISSED).order_by(Session.planned_start.desc()).limit(1)
-        )
-        async with self._database.read() as db:
-            last = (await db.scalars(query)).one_or_none()
-        if last is None or (self._clock() - last.planned_start).days >= 1:
+    async def _forecast_finding(self) -> Finding | None:
+        coming = await self.forecast()
+        if coming.full_at is None:
             return None
-        message = f"{last.name} of {last.planned_start:%Y-%m-%d %H:%M} UTC was missed: {last.error_message}"
-        return Finding("missed", "warning", message, "Nothing can be done about it; it goes away after a day.")
+        message = (
+            f"The disk will be full on {findings.when(coming.full_at, self._sessions.timezone)}: the recordings of "
+            f"the next 48 hours need {_gigabytes(coming.needed)}, and {_gigabytes(coming.free)} are free."
+        )
+        advice = "Make room on the disk before then. A recording that runs is never stopped to save space."
+        return Finding("space_forecast", "warning", message, advice, "/sessions")
+
+
+async def _needs(db: AsyncSession, now: datetime) -> list[Need]:
+    columns = (Session.stream_id, Session.opens, Session.planned_end, Session.end_late)
+    query = select(*columns).where(Session.state.in_(_PLANNED), Session.opens < now + AHEAD)
+    planned = (await db.execute(query)).all()
+    rates = await _rates(db, {row.stream_id for row in planned if row.stream_id is not None})
+    needs = []
+    for stream_id, opens, planned_end, end_late in planned:
+        rate, is_kept = rates.get(stream_id, (ASSUMED_RATE, True))
+        start, end = max(opens, now), planned_end + timedelta(seconds=end_late)
+        size = Bytes(int(max((end - start).total_seconds(), 0) * rate / 8))
+        needs.append(Need(start, end, size, is_kept))
+    return needs
+
+
+async def _rates(db: AsyncSession, stream_ids: set[int]) -> dict[int | None, tuple[float, bool]]:
+    """The bit rate of the last recording of each stream, and whether recordings stay here after delivery."""
+    last = (
+        select(Session.size * 8.0 / Session.duration)
+        .where(Session.stream_id == Stream.id, Session.size.is_not(None), Session.duration > 0)
+        .order_by(Session.planned_start.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    rows = await db.execute(select(Stream.id, last, Stream.delete_after_delivery))
+    return {number: (rate or ASSUMED_RATE, not deleted) for number, rate, deleted in rows if number in stream_ids}
+
+
+def _gigabytes(size: Bytes) -> str:
+    return f"{size / 1e9:.1f} GB"

@@ -32,6 +32,17 @@ class FindingAnswer(BaseModel):
     level: str
     message: str
     advice: str
+    link: str
+
+
+class ForecastAnswer(BaseModel):
+    """The sessions of the next 48 hours and the room they need, in bytes. `full_at` is null if all fits."""
+
+    sessions: int
+    until: datetime
+    needed: int
+    free: int
+    full_at: datetime | None
 
 
 class SystemAnswer(BaseModel):
@@ -45,6 +56,7 @@ class SystemAnswer(BaseModel):
     running: list[Brief]
     next: list[Brief]
     findings: list[FindingAnswer]
+    forecast: ForecastAnswer
 
 
 async def live() -> PlainTextResponse:
@@ -57,6 +69,7 @@ async def ready(services: With) -> Response:
 
 
 async def read(services: With) -> SystemAnswer:
+    """Tell how the service is: figures, what records now, what is next, and what is not well."""
     disk = services.health.disk()
     return SystemAnswer(
         version=__version__,
@@ -67,9 +80,9 @@ async def read(services: With) -> SystemAnswer:
         running=[_brief(session) for session in await services.sessions.running()],
         next=[_brief(session) for session in await services.sessions.upcoming(5)],
         findings=[
-            FindingAnswer(code=found.code, level=found.level, message=found.message, advice=found.advice)
-            for found in await services.health.findings()
+            FindingAnswer.model_validate(found, from_attributes=True) for found in await services.health.findings()
         ],
+        forecast=ForecastAnswer.model_validate(await services.health.forecast(), from_attributes=True),
     )
 
 
