@@ -11,3 +11,7 @@ Hertz = NewType("Hertz", int)  # a sample rate
 MINUTE = Seconds(60)
 HOUR = Seconds(60 * 60)
 DAY = Seconds(24 * 60 * 60)
+
+
+def megabytes(number: float) -> Bytes:
+    return Bytes(round(number * 1_000_000))
