@@ -13,6 +13,9 @@ from rolltape import web
 from rolltape.store import Database
 from tests.services.conftest import Bench, build
 
+PASSWORD = "correct horse"
+COOKIE = "rolltape_8666"  # of a service on the usual port
+
 
 @dataclass
 class Client:
@@ -54,6 +57,37 @@ async def client(sqlite_url: str, tmp_path: Path, ffmpeg: str) -> AsyncIterator[
     token = await bench.services.tokens.create("tests")
     yield Client(bench, web.create(bench.services, allowed_hosts=["radio.example.org"]), token)
     await database.close()
+
+
+class Browser(httpx2.AsyncClient):
+    """A browser: it keeps cookies and sends its origin with forms. Redirects are looked at, not followed."""
+
+    def __init__(self, app: Any, *, base_url: str = "http://rolltape", peer: str = "192.168.1.20") -> None:
+        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False, client=(peer, 50000))
+        super().__init__(transport=transport, base_url=base_url)
+        self.origin = base_url
+
+    async def submit(self, path: str, **fields: object) -> httpx2.Response:
+        """Send a form."""
+        return await self.post(path, data=fields, headers={"Origin": self.origin})
+
+
+@pytest.fixture
+async def stranger(client: Client) -> AsyncIterator[Browser]:
+    """A browser that is not signed in."""
+    async with Browser(client.app) as browser:
+        yield browser
+
+
+@pytest.fixture
+async def browser(client: Client) -> AsyncIterator[Browser]:
+    """A browser in which the account `anna` is signed in."""
+    users = client.bench.services.users
+    await users.create("anna", PASSWORD)
+    async with Browser(client.app) as browser:
+        cookie = await users.log_in("anna", PASSWORD, peer="192.168.1.20", agent="Tests", remember=False)
+        browser.cookies.set(COOKIE, cookie)
+        yield browser
 
 
 @pytest.fixture

@@ -1,28 +1,65 @@
 """The ASGI application: the guard, the routes, and errors as sentences."""
 
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import PlainTextResponse, Response
+from fastapi.sse import EventSourceResponse
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from rolltape import __version__
-from rolltape.domain.errors import ConflictError, InputError, NotFoundError, RolltapeError
+from rolltape.domain.errors import BusyError, ConflictError, InputError, NotFoundError, RolltapeError, TooManyAttempts
 from rolltape.services import Services
-from rolltape.web import api
+from rolltape.web import api, live, pages, static_files
+from rolltape.web.access import LoginCookie
 from rolltape.web.api import system
 from rolltape.web.errors import error_answer, fields_of
 from rolltape.web.guard import Guard, Prefix
+from rolltape.web.rendering import render
+from rolltape.web.static_files import Compressed
 
 log = structlog.get_logger(__name__)
 
-NO_PAGES_YET = "Rolltape is running. Its pages come later; the API is under /api, described by /api/openapi.json.\n"
+TITLES = {
+    404: "Not found",
+    409: "Not possible at the moment",
+    413: "Too large",
+    422: "This cannot be taken",
+    429: "Too many attempts",
+    503: "Please try again soon",
+}
 
 
-def create(services: Services, *, allowed_hosts: list[str], base_path: str = "") -> Prefix:
-    """The application, guarded, ready to be served."""
+def create(
+    services: Services,
+    *,
+    allowed_hosts: list[str],
+    base_path: str = "",
+    port: int = 8666,
+    trusted_proxies: Sequence[str] = (),
+) -> ASGIApp:
+    """The application, guarded, ready to be served.
+
+    `port` is part of the name of the login's cookie: browsers do not keep cookies of several ports apart.
+    """
+    cookie = LoginCookie(port=port, base_path=base_path)
+    app = Compressed(unguarded(services, cookie=cookie, base_path=base_path))
+    guard = Guard(app, services, cookie=cookie, allowed_hosts=allowed_hosts, base_path=base_path)
+    # What X-Forwarded headers say counts only from proxies that are listed.
+    believing = ProxyHeadersMiddleware(cast(Any, Prefix(guard, base_path)), list(trusted_proxies))
+    return cast(ASGIApp, believing)
+
+
+def unguarded(services: Services, *, cookie: LoginCookie, base_path: str = "") -> FastAPI:
+    """All routes, open to everybody."""
     app = FastAPI(
         title="Rolltape",
         version=__version__,
@@ -32,55 +69,74 @@ def create(services: Services, *, allowed_hosts: list[str], base_path: str = "")
         redirect_slashes=False,
     )
     app.state.services = services
+    app.state.base_path = base_path
+    app.state.login_cookie = cookie
     app.include_router(api.router())
     app.add_api_route("/health/live", system.live, methods=["GET"], include_in_schema=False)
     app.add_api_route("/health/ready", system.ready, methods=["GET"], include_in_schema=False)
-    app.add_api_route("/", _home, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/api/events", live.events, response_class=EventSourceResponse, include_in_schema=False)
+    app.include_router(pages.router())
+    static_files.mount(app)
     app.add_exception_handler(RolltapeError, _on_our_error)
     app.add_exception_handler(RequestValidationError, _on_bad_input)
     app.add_exception_handler(ValidationError, _on_bad_input)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(OperationalError, _on_database_error)
     app.add_exception_handler(Exception, _on_surprise)
-    return Prefix(Guard(app, services.tokens, allowed_hosts=allowed_hosts), base_path)
+    return app
 
 
-async def _home() -> PlainTextResponse:
-    return PlainTextResponse(NO_PAGES_YET)
+def _answer(
+    request: Request, status: int, code: str, message: str, fields: Mapping[str, str] | None = None
+) -> Response:
+    """An error for a program, or as a page for a person."""
+    path = request.url.path
+    if path.startswith(("/api/", "/health/")) or path == "/metrics":
+        return error_answer(status, code, message, fields)
+    try:
+        return render(
+            request, "error.html", status=status, title=TITLES.get(status, "Something went wrong"), message=message
+        )
+    except Exception:
+        log.exception("the page that tells an error could not be made", action="request_failed")
+        return PlainTextResponse(message, status)
 
 
-async def _on_our_error(_request: Request, error: Exception) -> JSONResponse:
+async def _on_our_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RolltapeError)
-    statuses = {InputError: 422, NotFoundError: 404, ConflictError: 409}
+    statuses = {InputError: 422, NotFoundError: 404, ConflictError: 409, TooManyAttempts: 429, BusyError: 503}
     status = next((status for kind, status in statuses.items() if isinstance(error, kind)), 422)
     fields = {error.field: error.message} if isinstance(error, InputError) and error.field else {}
-    return error_answer(status, error.code, error.message, fields)
+    answer = _answer(request, status, error.code, error.message, fields)
+    if isinstance(error, TooManyAttempts):
+        answer.headers["Retry-After"] = str(math.ceil(error.retry_after))
+    return answer
 
 
-async def _on_bad_input(_request: Request, error: Exception) -> JSONResponse:
+async def _on_bad_input(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError | ValidationError)
     fields = fields_of(error.errors())
     message = next(iter(fields.values()), "The request cannot be read.")
-    return error_answer(422, "invalid", message, fields)
+    return _answer(request, 422, "invalid", message, fields)
 
 
-async def _on_http_error(_request: Request, error: Exception) -> JSONResponse:
+async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     sentences = {404: "There is nothing at this address.", 405: "This cannot be done here."}
     codes = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
     message = sentences.get(error.status_code, str(error.detail))
-    answer = error_answer(error.status_code, codes.get(error.status_code, "bad_request"), message)
+    answer = _answer(request, error.status_code, codes.get(error.status_code, "bad_request"), message)
     answer.headers.update(error.headers or {})
     return answer
 
 
-async def _on_database_error(_request: Request, error: Exception) -> JSONResponse:
+async def _on_database_error(request: Request, error: Exception) -> Response:
     log.error("the database did not answer", exc_info=error, action="database_failed")
-    answer = error_answer(503, "database", "The database does not answer at the moment; nothing was changed.")
+    answer = _answer(request, 503, "database", "The database does not answer at the moment; nothing was changed.")
     answer.headers["Retry-After"] = "5"
     return answer
 
 
-async def _on_surprise(request: Request, error: Exception) -> JSONResponse:
+async def _on_surprise(request: Request, error: Exception) -> Response:
     log.error("a request failed", exc_info=error, action="request_failed", path=request.url.path)
-    return error_answer(500, "unexpected", "Something unexpected happened; the log says what.")
+    return _answer(request, 500, "unexpected", "Something unexpected happened; the log says what.")

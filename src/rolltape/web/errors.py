@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
+from markupsafe import Markup
 from pydantic import BaseModel
 
 from rolltape.domain.errors import InputError
@@ -31,6 +32,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         413: "Too large",
         421: "An unknown host name",
         422: "A field has a value that cannot be used",
+        429: "Too many wrong passwords; Retry-After says how many seconds to wait",
         503: "The database does not answer",
     }.items()
 }
@@ -44,6 +46,16 @@ def error_answer(status: int, code: str, message: str, fields: Mapping[str, str]
         fields={_encodable(name): _encodable(sentence) for name, sentence in (fields or {}).items()},
     )
     return JSONResponse(ErrorAnswer(error=details).model_dump(), status)
+
+
+def bare_page(status: int, message: str) -> HTMLResponse:
+    """A sentence for somebody with a browser whose request does not get as far as the pages."""
+    page = Markup(
+        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>Rolltape</title>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        "<h1>This does not work</h1>\n<p>{}</p>\n</html>\n"
+    )
+    return HTMLResponse(page.format(_encodable(message)), status)
 
 
 def fields_of(errors: Sequence[Any]) -> dict[str, str]:
