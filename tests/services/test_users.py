@@ -11,6 +11,7 @@ from sqlalchemy import func, select, update
 
 from rolltape import services
 from rolltape.domain.errors import ConflictError, InputError, NotFoundError, TooManyAttempts
+from rolltape.domain.units import Seconds
 from rolltape.domain.user import Attempts, Login, User
 from rolltape.services.back_off import LONGEST_WAIT, by_name, by_peer, wait_after
 from rolltape.services.setup_code import LETTERS, SHORTEST, bare
@@ -337,7 +338,7 @@ async def test_five_wrong_passwords_cost_a_wait_that_is_told(bench: Bench) -> No
 
     with pytest.raises(TooManyAttempts) as refused:
         await log_in(bench)
-    assert refused.value.retry_after == 2
+    assert refused.value.retry_after == Seconds(2)
     assert refused.value.message == "Too many attempts. Wait 2 seconds, then try again."
 
     bench.clock.move(seconds=2)
