@@ -385,7 +385,7 @@ async def test_a_test_recording_goes_nowhere_though_its_stream_has_destinations(
 
 async def test_troubles_are_what_failed_was_missed_or_is_not_complete(bench: Bench) -> None:
     since = bench.clock()
-    kinds = [
+    kinds: list[dict[str, object]] = [
         {"state": STATE.DONE, "verdict": "complete"},
         {"state": STATE.DONE, "verdict": "gapped"},
         {"state": STATE.FAILED},

@@ -22,7 +22,7 @@ from tests.services.conftest import Bench, build
 EXAMPLES = "5"  # of each operation; run with more by hand
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 # These would connect to whatever address was made up.
-REACH_OUT = ("streams_probe", "streams_probe_known", "destinations_test", "destinations_accept_key")
+REACH_OUT = ("streams_record", "streams_probe", "streams_probe_known", "destinations_test", "destinations_accept_key")
 
 
 @contextlib.contextmanager

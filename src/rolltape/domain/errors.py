@@ -4,6 +4,7 @@
     ├── InputError                what somebody typed does not do; names the field
     ├── NotFoundError             there is no such thing (any more)
     ├── ConflictError             not in this state
+    ├── BusyError                 as much of it is under way as may be at once; later there is room
     ├── TooManyAttempts           wrong passwords; names the wait
     ├── SourceError               a stream, while it is captured or probed
     │   ├── SourceUnreachable     no connection, or an answer that is a refusal (404, 401 ...)
@@ -57,6 +58,10 @@ class NotFoundError(RolltapeError):
 class ConflictError(RolltapeError):
     code = "conflict"
     permanent = True
+
+
+class BusyError(RolltapeError):
+    code = "busy"
 
 
 class TooManyAttempts(RolltapeError):

@@ -55,6 +55,16 @@ def encode_to_mp3(out: Path, *, quality: str, sample_rate: Hertz, channels: int)
     ]  # fmt: skip
 
 
+def live_to_mp3(format: str) -> list[str]:
+    """Encode what comes on stdin in the container `format` (aac or matroska) to an MP3 on stdout, without delay."""
+    return [
+        *_COMMON, *_guard("pipe", format, _DECODERS), "-probesize", "65536", "-analyzeduration", "0", "-f", format,
+        "-i", "pipe:0", "-map", "0:a:0", "-vn", "-map_metadata", "-1", "-max_error_rate", "1", "-ac", "2",
+        "-c:a", "libmp3lame", "-b:a", "128k", "-write_xing", "0", "-id3v2_version", "0", "-flush_packets", "1",
+        "-f", "mp3", "pipe:1",
+    ]  # fmt: skip
+
+
 def judge_mp3(file: Path, *, piece: int) -> list[str]:
     """Decode the whole file: every error on stderr; on stdout where it is silent, how loud it is and how long it was.
 

@@ -67,7 +67,7 @@ def read_matroska(path: Path) -> Contents:
     scale = 1_000_000
     clusters: list[tuple[int, int]] = []
     with path.open("rb") as file:
-        for kind, start, end in _elements(file, 0, path.stat().st_size):
+        for kind, _, start, end in _elements(file, 0, path.stat().st_size):
             if kind == _CLUSTER:
                 # Only the first and the last ones tell something; a show has thousands.
                 clusters = [*clusters[:1], *clusters[1:][-2:], (start, end)]
@@ -86,13 +86,24 @@ def read_matroska(path: Path) -> Contents:
     return Contents(format, blocks.seconds)
 
 
+def last_clusters(path: Path, count: int) -> tuple[int, int]:
+    """Where in a Matroska file the first cluster begins, and where the last but `count` ones. No cluster: its size.
+
+    What is before the first one is the header, without which nothing of the rest can be read.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        starts = [at for kind, at, _, _ in _elements(file, 0, size) if kind == _CLUSTER]
+    return (starts[0], starts[-count:][0]) if starts else (size, size)
+
+
 def _is_layer_3(head: bytes) -> bool:
     """Whether a frame is MP3, whatever the track says: RTP announces MPEG audio without its layer."""
     return len(head) == 2 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2
 
 
-def _elements(file: BinaryIO, position: int, size: int) -> Iterator[tuple[int, int, int]]:
-    """The elements from `position` on: name, and where their contents begin and end (cut at the end of the file).
+def _elements(file: BinaryIO, position: int, size: int) -> Iterator[tuple[int, int, int, int]]:
+    """The elements from `position` on: name, where it is, where its contents begin and end (cut at the file's end).
 
     The contents of a segment are given as if they were beside it.
     """
@@ -106,7 +117,7 @@ def _elements(file: BinaryIO, position: int, size: int) -> Iterator[tuple[int, i
         start = position + name_length + length_length
         unknown = length == (1 << 7 * length_length) - 1
         end = size if unknown else min(start + length, size)
-        yield name, start, end
+        yield name, position, start, end
         position = start if name == _SEGMENT or (unknown and name == _CLUSTER) else end
 
 

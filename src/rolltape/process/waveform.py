@@ -29,7 +29,7 @@ def levels(output: str) -> list[float]:
 
 
 def peaks(pieces: Sequence[float]) -> bytes:
-    """POINTS bytes for the loudness of all these pieces; b"" where there are none. Of fewer pieces, each is repeated."""
+    """POINTS bytes for the loudness of all these pieces; b"" where there are none. Fewer pieces are repeated."""
     count = len(pieces)
     if not count:
         return b""

@@ -1,13 +1,13 @@
 """Sessions in the API."""
 
 from datetime import datetime
-from pathlib import PurePosixPath
 from typing import Annotated, Any
 
-from fastapi import Query
-from fastapi.responses import FileResponse
+from fastapi import Query, Response
+from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from rolltape.domain.errors import NotFoundError
 from rolltape.domain.recording import Verdict
 from rolltape.domain.session import Session, SessionState
 from rolltape.domain.stream import LONGEST_SESSION, RowId, Text
@@ -15,18 +15,22 @@ from rolltape.domain.transfer import Transfer
 from rolltape.domain.units import Seconds
 from rolltape.services import Services
 from rolltape.services.sessions import Filters
-from rolltape.web.params import After, Id, Limit, Listing, With
 from rolltape.web.api.transfers import TransferAnswer, transfer_answer
+from rolltape.web.params import After, Id, Limit, Listing, With
+
+
+MP3 = "audio/mpeg"
 
 
 class RecordNow(BaseModel):
-    """`duration` is in seconds. `name` is the show's, by default the stream's."""
+    """`duration` is in seconds. `name` is the show's, by default the stream's. Not to `deliver` keeps it here."""
 
     model_config = ConfigDict(extra="forbid")
 
     stream_id: RowId
     duration: Annotated[float, Field(ge=1, le=LONGEST_SESSION, allow_inf_nan=False)]
     name: Text = ""
+    deliver: bool = True
 
 
 class Failure(BaseModel):
@@ -35,11 +39,15 @@ class Failure(BaseModel):
 
 
 class GapAnswer(BaseModel):
-    """Missing audio; `start` is counted from the start of the recording window, both in seconds."""
+    """Missing audio; `start` is counted from the start of the recording window, `position` from that of the audio.
+
+    All in seconds.
+    """
 
     start: float
     length: float
     cause: str
+    position: float | None = None
 
 
 class RecordingAnswer(BaseModel):
@@ -83,6 +91,30 @@ class SessionAnswer(BaseModel):
     transfers: list[TransferAnswer]
 
 
+class TakeAnswer(BaseModel):
+    """`begins` is when its first frame was on the air; `duration` is in seconds, `ended_by` says why it is no longer."""
+
+    number: int
+    codec: str
+    sample_rate: int | None
+    channels: int | None
+    bit_rate: int | None
+    begins: datetime
+    duration: float
+    ended_by: str
+
+
+class Takes(BaseModel):
+    items: list[TakeAnswer]
+
+
+class WaveformAnswer(BaseModel):
+    """How loud each of as many equal parts of the recording is, 0 to 255; `duration` of all of them in seconds."""
+
+    points: list[int]
+    duration: float | None
+
+
 class EventAnswer(BaseModel):
     at: datetime
     kind: str
@@ -111,7 +143,9 @@ async def listing(
 
 
 async def record_now(services: With, wanted: RecordNow) -> SessionAnswer:
-    session = await services.sessions.record_now(wanted.stream_id, Seconds(wanted.duration), wanted.name)
+    session = await services.sessions.record_now(
+        wanted.stream_id, Seconds(wanted.duration), wanted.name, deliver=wanted.deliver
+    )
     return await session_answer(services, session)
 
 
@@ -136,9 +170,39 @@ async def events(services: With, session_id: Id) -> Events:
     return Events(items=[EventAnswer(at=event.at, kind=event.kind, message=event.message) for event in found])
 
 
-async def audio(services: With, session_id: Id) -> FileResponse:
+async def audio(services: With, session_id: Id, download: bool = False) -> FileResponse:
+    """The recording, with ranges; as an attachment if it is to be downloaded."""
     file = await services.sessions.audio(session_id)
-    return FileResponse(file, media_type="audio/mpeg", filename=PurePosixPath(file).name)
+    kind = "attachment" if download else "inline"
+    return FileResponse(file, media_type=MP3, filename=file.name, content_disposition_type=kind)
+
+
+async def audio_head(services: With, session_id: Id, download: bool = False) -> FileResponse:
+    return await audio(services, session_id, download)
+
+
+async def listen(services: With, session_id: Id) -> StreamingResponse:
+    """What is recorded at the moment, as it comes."""
+    return StreamingResponse(await services.listening.open(session_id), media_type=MP3)
+
+
+async def waveform(services: With, session_id: Id) -> WaveformAnswer:
+    session = await services.sessions.get(session_id)
+    peaks = await services.sessions.waveform(session_id)
+    if peaks is None:
+        raise NotFoundError("The waveform of this session is not known.")
+    return WaveformAnswer(points=list(peaks), duration=session.duration)
+
+
+async def takes(services: With, session_id: Id) -> Takes:
+    found = await services.sessions.takes(session_id)
+    return Takes(items=[TakeAnswer.model_validate(take, from_attributes=True) for take in found])
+
+
+async def delete(services: With, session_id: Id, keep_file: bool = True) -> Response:
+    """Forget a session that is over; its recording here stays unless it is not to be kept."""
+    await services.sessions.delete(session_id, with_file=not keep_file)
+    return Response(status_code=204)
 
 
 async def session_answer(services: Services, session: Session) -> SessionAnswer:
