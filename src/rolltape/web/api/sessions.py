@@ -18,7 +18,6 @@ from rolltape.services.sessions import Filters
 from rolltape.web.api.transfers import TransferAnswer, transfer_answer
 from rolltape.web.params import After, Id, Limit, Listing, With
 
-
 MP3 = "audio/mpeg"
 
 
@@ -92,7 +91,7 @@ class SessionAnswer(BaseModel):
 
 
 class TakeAnswer(BaseModel):
-    """`begins` is when its first frame was on the air; `duration` is in seconds, `ended_by` says why it is no longer."""
+    """`begins` is when its first frame was on the air; `duration` is in seconds, `ended_by` says why it ended."""
 
     number: int
     codec: str
