@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from rolltape.domain.errors import InputError, NotFoundError
 from rolltape.domain.stream import LONGEST_TEXT, check_name
@@ -48,13 +49,14 @@ class Tokens:
         async with self._database.read() as db:
             return (await db.scalars(select(Token).order_by(Token.id.desc()))).all()
 
+    async def get(self, token_id: int) -> Token:
+        async with self._database.read() as db:
+            return await _find(db, token_id)
+
     async def delete(self, token_id: int) -> None:
         """Who has the token cannot come in any more."""
         async with self._database.write() as db:
-            token = await db.get(Token, token_id)
-            if token is None:
-                raise NotFoundError(f"There is no token {token_id}.")
-            await db.delete(token)
+            await db.delete(await _find(db, token_id))
 
     async def is_known(self, token: str) -> bool:
         """Whether `token` was given out."""
@@ -69,6 +71,13 @@ class Tokens:
                 async with self._database.write() as db:
                     await db.execute(update(Token).where(Token.id == found.id).values(last_used_at=now))
         return True
+
+
+async def _find(db: AsyncSession, token_id: int) -> Token:
+    token = await db.get(Token, token_id)
+    if token is None:
+        raise NotFoundError(f"There is no token {token_id}.")
+    return token
 
 
 def _hash(token: str) -> str:

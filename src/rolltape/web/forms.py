@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from pydantic import ValidationError
 from starlette.datastructures import FormData
 
-from rolltape.domain.errors import RolltapeError
+from rolltape.domain.errors import RolltapeError, TooManyAttempts
 from rolltape.web.errors import fields_of
 
 
@@ -43,6 +43,8 @@ class Form:
             yield
         except ValidationError as exc:
             self.errors |= fields_of(exc.errors())
+        except TooManyAttempts:  # a whole answer of its own
+            raise
         except RolltapeError as exc:
             name = getattr(exc, "field", "")
             if name in self.values or name.partition(".")[0] in self.values:
@@ -60,14 +62,18 @@ class Form:
 
 async def typed(request: Request) -> Form:
     """What a browser sent. A field that can have several values, named `NAME[]`, is a list under NAME."""
-    data: FormData = await request.form(max_files=1, max_fields=500)
+    async with request.form(max_files=1, max_fields=500) as data:  # closes files, which no such form asks for
+        return Form(_texts(data))
+
+
+def _texts(data: FormData) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name in data:
         if name.endswith("[]"):
             values[name.removesuffix("[]")] = [value for value in data.getlist(name) if isinstance(value, str)]
         elif isinstance(value := data[name], str):
             values[name] = value
-    return Form(values)
+    return values
 
 
 Typed = Annotated[Form, Depends(typed)]

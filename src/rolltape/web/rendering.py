@@ -15,8 +15,10 @@ from markupsafe import Markup
 
 from rolltape import __version__
 from rolltape.domain.address import mask
+from rolltape.domain.advice import advice, verdict_words
 from rolltape.domain.calendar import check_zone
 from rolltape.domain.errors import InputError
+from rolltape.domain.session import Session
 from rolltape.domain.units import DAY, HOUR, MINUTE
 
 STATIC = Path(__file__).parent / "static"
@@ -37,6 +39,9 @@ NOTES = {
     "cover": "The cover was changed.",
     "accepted": "The server's key is accepted.",
     "welcome": "Welcome. Everything is set up.",
+    "signed-out": "Signed out.",
+    "ended": "That browser is signed out.",
+    "password": "The password is changed. All other browsers are signed out.",
 }
 
 _templates = Environment(
@@ -182,7 +187,22 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
+def advised(code: str | None) -> str:
+    """What an error code means and what to do about it; nothing where there is none."""
+    return advice(code) if code else ""
+
+
+def what_to_do(session: Session) -> str:
+    """What to do about a session that did not go well."""
+    if session.error_code:
+        return advice(session.error_code)
+    return verdict_words(session.verdict) if session.verdict else ""
+
+
 _templates.filters |= {
+    "advised": advised,
+    "meaning": verdict_words,
+    "what_to_do": what_to_do,
     "lasting": lasting,
     "hours": hours,
     "counter": counter,
