@@ -7,11 +7,16 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import structlog
 
 from rolltape.ffmpeg.run import find
 from rolltape.store import migrate
 from tests.servers.icecast import Icecast, icecast
 from tests.servers.postgres import create_database, postgres
+
+
+# What a test makes go wrong is told plainly: drawing a stack trace with all that is in it takes seconds.
+structlog.configure(processors=[structlog.processors.format_exc_info, structlog.dev.ConsoleRenderer(colors=False)])
 
 
 @pytest.fixture(scope="session")

@@ -60,6 +60,12 @@ class ConflictError(RolltapeError):
     permanent = True
 
 
+class NameTaken(ConflictError):
+    """Something of this kind has the name already."""
+
+    field = "name"
+
+
 class BusyError(RolltapeError):
     code = "busy"
 

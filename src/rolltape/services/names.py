@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from sqlalchemy.exc import IntegrityError
 
-from rolltape.domain.errors import ConflictError
+from rolltape.domain.errors import NameTaken
 
 
 @contextlib.contextmanager
@@ -14,4 +14,4 @@ def unique_name(kind: str, name: str) -> Iterator[None]:
     try:
         yield
     except IntegrityError as exc:
-        raise ConflictError(f"There is a {kind} named {name} already.") from exc
+        raise NameTaken(f"There is a {kind} named {name} already.") from exc

@@ -53,7 +53,8 @@ class Streams:
         """Those that have `text` in their name or address."""
         query = select(Stream)
         if text:
-            query = query.where(or_(column.icontains(text, autoescape=True) for column in (Stream.name, Stream.url)))
+            named, addressed = (column.icontains(text, autoescape=True) for column in (Stream.name, Stream.url))
+            query = query.where(or_(named, addressed))
         async with self._database.read() as db:
             return await page(db, query, [Stream.id], after=after, limit=limit)
 
@@ -128,7 +129,7 @@ class Streams:
             await find(db, stream_id)
             schedules = await db.scalar(select(func.count(Schedule.id)).where(Schedule.stream_id == stream_id))
             counted = select(Session.state, func.count()).where(Session.stream_id == stream_id).group_by(Session.state)
-            states = dict((await db.execute(counted)).tuples().all())
+            states = dict((await db.execute(counted)).all())
         return Dependents(
             schedules=schedules or 0,
             coming=states.pop(SessionState.SCHEDULED, 0),

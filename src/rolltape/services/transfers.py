@@ -48,7 +48,7 @@ class Transfers:
         """How many transfers are in each state."""
         query = select(Transfer.state, func.count()).group_by(Transfer.state)
         async with self._database.read() as db:
-            return dict((await db.execute(query)).tuples().all())
+            return dict((await db.execute(query)).all())
 
     async def sessions(self, transfers: Sequence[Transfer]) -> dict[int, Session]:
         """The sessions whose recordings these transfers carry."""

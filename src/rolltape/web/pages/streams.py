@@ -1,5 +1,6 @@
 """The pages of streams: what can be recorded."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ from rolltape.domain.errors import InputError, SourceError
 from rolltape.domain.schedule import Schedule
 from rolltape.domain.stream import DEFAULT_FILE_NAME, DEFAULT_TITLE, CaptureEngine, Stream, StreamFields
 from rolltape.services import Services
+from rolltape.services.streams import Preview
 from rolltape.services.streams import preview as previewed
 from rolltape.web.forms import Form, Typed, hours_and_minutes, lines, or_none, split_length
 from rolltape.web.params import After, Id, With
@@ -36,6 +38,17 @@ QUALITIES = (
     ("96k", "96 kbit/s, constant"),
     ("64k", "64 kbit/s, constant"),
 )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the next recording will be called, or a sentence why that cannot be said. `show` is empty for none."""
+
+    made: Preview | None = None
+    start: datetime | None = None
+    zone: str = ""
+    show: str = ""
+    message: str = ""
 
 
 async def listing(
@@ -104,7 +117,7 @@ async def preview(request: Request, services: With, form: Typed) -> HTMLResponse
         fields = _fields(form, name=form.text("name").strip() or "Station", url="http://example.org/")
         shown = await _preview(request, services, fields, int(stream_id) if stream_id.isdecimal() else None)
     except ValueError as exc:  # what is wrong with the field is said when it is saved; here it is enough that it is
-        shown = {"message": str(exc) if isinstance(exc, InputError) else "This cannot be shown yet."}
+        shown = Shown(message=exc.message if isinstance(exc, InputError) else "This cannot be shown yet.")
     return render(request, "streams/preview.html", preview=shown)
 
 
@@ -202,9 +215,11 @@ def _shown(fields: StreamFields) -> dict[str, Any]:
 
 async def _form(request: Request, services: Services, form: Form, stream: Stream | None) -> HTMLResponse:
     try:
-        shown = await _preview(request, services, _fields(form, url="http://example.org/"), stream.id if stream else None)
+        shown = await _preview(
+            request, services, _fields(form, url="http://example.org/"), stream.id if stream else None
+        )
     except ValueError:
-        shown = None
+        shown = Shown()
     return render(
         request,
         "streams/form.html",
@@ -227,7 +242,7 @@ def _qualities(present: str) -> list[tuple[str, str]]:
     return [*QUALITIES, *([] if is_listed else [(present, present)])]
 
 
-async def _preview(request: Request, services: Services, fields: StreamFields, stream_id: int | None) -> Any:
+async def _preview(request: Request, services: Services, fields: StreamFields, stream_id: int | None) -> Shown:
     """What the next recording of a stream will be called: of its next show, or of one that begins now."""
     start, show, zone = datetime.now(UTC), "", reader_zone(request)
     if stream_id is not None:
@@ -237,7 +252,7 @@ async def _preview(request: Request, services: Services, fields: StreamFields, s
             schedule, start = found
             show, zone = schedule.name, schedule.timezone
     local = start.astimezone(ZoneInfo(zone))
-    return {"made": previewed(fields, show, local), "start": start, "zone": zone, "show": show}
+    return Shown(previewed(fields, show, local), start, zone, show)
 
 
 async def _next(services: Services, schedules: list[Schedule]) -> tuple[Schedule, datetime] | None:
