@@ -70,6 +70,10 @@ def test_a_secret_can_lie_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         ("ROLLTAPE_MAX_CONCURRENT_SESSIONS", "0"),
         ("ROLLTAPE_ALLOW_TARGETS", "everything"),
         ("ROLLTAPE_BASE_PATH", "radio"),
+        ("ROLLTAPE_SETUP_CODE", "- a1b2c3 -"),
+        ("ROLLTAPE_TRUSTED_PROXIES", "proxy.lan"),
+        ("ROLLTAPE_TRUSTED_PROXIES", "*"),
+        ("ROLLTAPE_TRUSTED_PROXIES", "10.0.0.0/33"),
         ("TZ", "Mars/Olympus"),
     ],
 )
@@ -90,6 +94,19 @@ def test_every_wrong_setting_gets_its_sentence(monkeypatch: pytest.MonkeyPatch) 
         load()
 
     assert len(refused.value.message.splitlines()) == 2
+
+
+def test_proxies_are_named_by_address_or_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLTAPE_TRUSTED_PROXIES", "192.168.1.2, 172.16.5.1/12,::1")
+
+    assert load().trusted_proxies == ["192.168.1.2", "172.16.0.0/12", "::1"]
+
+
+def test_the_setup_code_can_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "code").write_text("my own code 1\n")
+    monkeypatch.setenv("ROLLTAPE_SETUP_CODE_FILE", str(tmp_path / "code"))
+
+    assert load().setup_code == "my own code 1"
 
 
 def test_what_the_environment_says_of_the_preferences_is_locked(monkeypatch: pytest.MonkeyPatch) -> None:

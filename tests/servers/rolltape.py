@@ -41,11 +41,12 @@ class Rolltape:
     def log(self) -> str:
         return (self.folder / "log").read_text(errors="replace")
 
-    def command(self, *words: str, timeout: float = 60) -> "subprocess.CompletedProcess[str]":
-        """Run `rolltape` with these words, in the same environment."""
+    def command(self, *words: str, typed: str = "", timeout: float = 60) -> "subprocess.CompletedProcess[str]":
+        """Run `rolltape` with these words, in the same environment. `typed` is its standard input."""
         return subprocess.run(
             [str(PROGRAM), *words],
             env=self._environment(),
+            input=typed,
             capture_output=True,
             text=True,
             timeout=timeout,
