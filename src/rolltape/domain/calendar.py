@@ -16,8 +16,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import partial
-from zoneinfo import ZoneInfo
+from functools import cache, partial
+from zoneinfo import ZoneInfo, available_timezones
 
 from rolltape.domain import cron, words
 from rolltape.domain.errors import InputError
@@ -33,6 +33,7 @@ _DAY = timedelta(days=1)  # more than any zone is away from UTC
 _EARLIEST = datetime(FIRST_YEAR, 1, 2, tzinfo=UTC)
 _LATEST = datetime(LAST_YEAR, 12, 30, tzinfo=UTC)
 _ZONE = re.compile(r"[A-Za-z0-9_+-]{1,32}(?:/[A-Za-z0-9_+-]{1,32}){0,2}")
+_PLACE = re.compile(r"(?:Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Europe|Indian|Pacific)/")
 # Files beside the zones: the zone of this machine, "not set yet", and copies that count leap seconds.
 _NO_ZONE = re.compile(r"localtime|posixrules|Factory|(?:posix|right)/.*")
 
@@ -69,6 +70,12 @@ def check_zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as exc:
         raise unknown from exc
+
+
+@cache
+def zone_names() -> tuple[str, ...]:
+    """The time zones to choose from: those named after a place, and UTC."""
+    return ("UTC", *sorted(name for name in available_timezones() if _PLACE.match(name)))
 
 
 def cron_rule(expression: str, timezone: str) -> Rule:
