@@ -1,11 +1,12 @@
 """Everything real: the service as a process, a station, a server that recordings go to."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.servers.chromium import Window, chromium
 from tests.servers.rolltape import Rolltape, rolltape
 from tests.servers.sshd import Sshd, sshd
 
@@ -45,3 +46,23 @@ def add_destination(service: Rolltape, server: Sshd, **more: object) -> int:
     fingerprint = shown["host_key"]["fingerprint"]
     service.call("POST", f"/api/destinations/{number}/host-key", json={"fingerprint": fingerprint})
     return number
+
+
+NAME, PASSWORD = "anna", "a long pass phrase"
+
+
+@pytest.fixture
+def account(service: Rolltape) -> tuple[str, str]:
+    """Name and password of somebody who may sign in."""
+    made = service.command("user", "create", NAME, typed=f"{PASSWORD}\n")
+    assert made.returncode == 0, made.stderr
+    return NAME, PASSWORD
+
+
+@pytest.fixture
+async def window(service: Rolltape, account: tuple[str, str]) -> AsyncIterator[Window]:
+    """A browser that is signed in; at the end, nothing may have gone wrong in it."""
+    async with chromium(service.url) as opened:
+        await (await opened.sign_in(*account)).close()
+        yield opened
+        opened.notices.assert_none()

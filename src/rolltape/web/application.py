@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, cast
 
 import structlog
@@ -12,7 +13,7 @@ from fastapi.sse import EventSourceResponse
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from rolltape import __version__
@@ -51,15 +52,16 @@ def create(
     `port` is part of the name of the login's cookie: browsers do not keep cookies of several ports apart.
     """
     cookie = LoginCookie(port=port, base_path=base_path)
-    app = Compressed(unguarded(services, cookie=cookie, base_path=base_path))
+    app = Compressed(_Knowing(routes(), services=services, login_cookie=cookie, base_path=base_path))
     guard = Guard(app, services, cookie=cookie, allowed_hosts=allowed_hosts, base_path=base_path)
     # What X-Forwarded headers say counts only from proxies that are listed.
     believing = ProxyHeadersMiddleware(cast(Any, Prefix(guard, base_path)), list(trusted_proxies))
     return cast(ASGIApp, believing)
 
 
-def unguarded(services: Services, *, cookie: LoginCookie, base_path: str = "") -> FastAPI:
-    """All routes, open to everybody."""
+@cache
+def routes() -> FastAPI:
+    """All routes, open to everybody. They hold nothing: whom they serve comes with each request."""
     app = FastAPI(
         title="Rolltape",
         version=__version__,
@@ -68,9 +70,6 @@ def unguarded(services: Services, *, cookie: LoginCookie, base_path: str = "") -
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.services = services
-    app.state.base_path = base_path
-    app.state.login_cookie = cookie
     app.include_router(api.router())
     app.add_api_route("/health/live", system.live, methods=["GET"], include_in_schema=False)
     app.add_api_route("/health/ready", system.ready, methods=["GET"], include_in_schema=False)
@@ -84,6 +83,17 @@ def unguarded(services: Services, *, cookie: LoginCookie, base_path: str = "") -
     app.add_exception_handler(OperationalError, _on_database_error)
     app.add_exception_handler(Exception, _on_surprise)
     return app
+
+
+class _Knowing:
+    """Lets every request know these values, as its state."""
+
+    def __init__(self, app: ASGIApp, **known: object) -> None:
+        self._app = app
+        self._known = known
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app({**scope, "state": {**scope.get("state", {}), **self._known}}, receive, send)
 
 
 def _answer(

@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 
 
 def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
+    services: Services = request.state.services
     return services
 
 

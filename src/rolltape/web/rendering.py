@@ -55,7 +55,7 @@ _templates = Environment(
 
 def render(request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
     """The page that `template` makes of `context`, for the reader of this request."""
-    base_path: str = request.app.state.base_path
+    base_path: str = request.state.base_path
 
     def url(path: str, **query: object) -> str:
         asked = urlencode({name: value for name, value in query.items() if value not in (None, "")})
@@ -79,7 +79,7 @@ def render(request: Request, template: str, *, status: int = 200, **context: Any
 def redirect(request: Request, path: str, *, note: str = "") -> RedirectResponse:
     """Leads to `path` after a form did its work; `note` is one of NOTES."""
     asked = f"{'&' if '?' in path else '?'}note={note}" if note else ""
-    return RedirectResponse(f"{request.app.state.base_path}{path}{asked}", 303)
+    return RedirectResponse(f"{request.state.base_path}{path}{asked}", 303)
 
 
 def reader_zone(request: Request) -> str:
@@ -88,7 +88,7 @@ def reader_zone(request: Request) -> str:
     try:
         check_zone(zone)
     except InputError:
-        return str(request.app.state.services.sessions.timezone)
+        return str(request.state.services.sessions.timezone)
     return zone
 
 

@@ -13,6 +13,7 @@ COMING = 5
 MOST_TROUBLES = 8
 MOST_TRANSFERS = 6
 RECENT = timedelta(days=7)
+TOLD_BELOW = {"missed", "stream_failed"}  # findings that the list of what went wrong tells one by one
 
 
 async def show(request: Request, services: With) -> HTMLResponse:
@@ -32,6 +33,6 @@ async def show(request: Request, services: With) -> HTMLResponse:
         transfer_counts=await services.transfers.counts(),
         disk=services.health.disk(),
         hours_left=await services.health.hours_left(),
-        findings=[found for found in await services.health.findings() if found.level != "info"],
+        findings=[found for found in await services.health.findings() if found.code not in TOLD_BELOW],
         has_streams=bool((await services.streams.page(after=None, limit=1)).items),
     )

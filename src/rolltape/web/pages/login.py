@@ -35,7 +35,7 @@ async def log_in(request: Request, services: With, form: Typed) -> Response:
 
 
 async def log_out(request: Request, services: With) -> Response:
-    cookie: LoginCookie = request.app.state.login_cookie
+    cookie: LoginCookie = request.state.login_cookie
     held = cookie.read(request.headers)
     if held:
         await services.users.log_out(held)
@@ -55,7 +55,7 @@ async def sign_in(
     """
     agent = request.headers.get("user-agent", "")
     value = await services.users.log_in(name, password, peer=peer(request), agent=agent, remember=remember)
-    cookie: LoginCookie = request.app.state.login_cookie
+    cookie: LoginCookie = request.state.login_cookie
     cookie.keep(answer, value, remember=remember, scheme=request.url.scheme)
 
 

@@ -3,6 +3,7 @@
 "use strict";
 
 const SHORTEST_PAUSE = 1000; // ms between two updates of a page
+const OLDEST = 60_000; // ms; "in 5 min" is not true for long, though nothing has changed
 const LONGEST_SHARE = 5; // a page that takes 0.4 s to fetch is fetched every 2 s at most
 
 // The reader's time zone, for times beside those of the schedule.
@@ -112,6 +113,7 @@ function connect() {
 }
 
 connect();
+setInterval(() => hear({ online: document.getElementById("lost")?.hidden ?? true, topics: ["*"] }), OLDEST);
 document.addEventListener("visibilitychange", update);
 document.addEventListener("focusout", () => setTimeout(update));
 
