@@ -76,7 +76,7 @@ class Settings(BaseSettings, PreferenceFields):
     base_path: Annotated[str, AfterValidator(_check_base_path)] = Field(
         "", description="Path under which a proxy serves Rolltape, like /radio."
     )
-    database_url: str = Field("", description="SQLAlchemy address of the database; by default SQLite in data_dir.")
+    database_url: str = Field("", description="Address of the database; by default SQLite in the data folder.")
     ffmpeg: str = Field("", description="The FFmpeg to use; by default the one that comes with the package.")
     allow_targets: Annotated[List, AfterValidator(lambda targets: [_check_target(target) for target in targets])] = (
         Field([], description="host:port list that may be reached although it is loopback or link-local.")

@@ -11,7 +11,7 @@ import structlog
 from rolltape.domain.log import COMPONENTS, OURS, component_of
 from rolltape.logs import safe
 
-QUIET = ("apscheduler", "alembic", "paramiko", "uvicorn.access", "aiosqlite")  # libraries that tell too much
+QUIET = ("apscheduler", "alembic", "asyncio", "paramiko", "uvicorn.access", "aiosqlite")  # libraries that tell too much
 
 Event = MutableMapping[str, Any]
 

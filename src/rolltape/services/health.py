@@ -14,10 +14,12 @@ import psutil
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from rolltape.domain.errors import RolltapeError
 from rolltape.domain.forecast import Forecast, Need, forecast
 from rolltape.domain.session import NOT_BEGUN, Session, SessionState
 from rolltape.domain.stream import Stream
 from rolltape.domain.units import HOUR, BitsPerSecond, Bytes, Seconds
+from rolltape.ffmpeg.run import run_to_end
 from rolltape.services import findings
 from rolltape.services.clock import BUILT, Clock
 from rolltape.services.findings import Finding as Finding
@@ -100,6 +102,14 @@ class Health:
         """The disk that recordings go to."""
         usage = shutil.disk_usage(self._folders["recordings"])
         return Disk(Bytes(usage.total), Bytes(usage.free))
+
+    async def ffmpeg_version(self) -> str:
+        """What FFmpeg calls itself, "" if it cannot be asked."""
+        try:
+            _, output, _ = await run_to_end(self._find_ffmpeg(), ["-version"], folder=self._folders["recordings"])
+        except (RolltapeError, OSError):
+            return ""
+        return output.partition("\n")[0].partition(" Copyright")[0].strip()
 
     async def hours_left(self) -> float:
         """Hours that everything that records now (or one usual stream) can go on until the disk is full."""
