@@ -65,30 +65,36 @@ Asking = Annotated[Visitor | None, Depends(visitor)]
 
 
 async def tokens(services: With) -> Listing[TokenAnswer]:
+    """List API tokens, without what is secret."""
     return Listing(items=[_token(token) for token in await services.tokens.all()], next=None)
 
 
 async def create_token(services: With, fields: TokenFields) -> NewToken:
+    """Make an API token. It is shown this once."""
     made, shown = await services.tokens.make(fields.name)
     return NewToken(id=made.id, name=made.name, token=shown)
 
 
 async def delete_token(services: With, token_id: Id) -> Response:
+    """Take an API token back."""
     await services.tokens.delete(token_id)
     return Response(status_code=204)
 
 
 async def logins(services: With, asking: Asking) -> Listing[LoginAnswer]:
+    """List the browsers that are signed in."""
     found = await services.users.logins(asking.user if asking else None)
     return Listing(items=[_login(login, asking) for login in found], next=None)
 
 
 async def end_login(services: With, login_id: Id) -> Response:
+    """Sign a browser out."""
     await services.users.end_login(login_id)
     return Response(status_code=204)
 
 
 async def change_password(services: With, change: PasswordChange, asking: Asking) -> Response:
+    """Change the password, and sign all other browsers out."""
     if asking is None:
         raise ConflictError("A token has no password. Sign in to change yours.")
     await services.users.change_password(asking, change.old, change.new)

@@ -44,15 +44,18 @@ class KeyQuestion(BaseModel):
 
 
 async def listing(services: With, limit: Limit = 50, after: After = None) -> Listing[DestinationAnswer]:
+    """List destinations."""
     found = await services.destinations.page(after=after, limit=limit)
     return Listing(items=[_answer(destination) for destination in found.items], next=found.next)
 
 
 async def create(services: With, fields: DestinationFields) -> DestinationAnswer:
+    """Set up a destination."""
     return _answer(await services.destinations.create(fields))
 
 
 async def read(services: With, destination_id: Id) -> DestinationAnswer:
+    """Read one destination."""
     return _answer(await services.destinations.get(destination_id))
 
 
@@ -61,15 +64,18 @@ async def change(
     destination_id: Id,
     changes: DestinationChanges,  # type: ignore[valid-type]
 ) -> DestinationAnswer:
+    """Change the named fields of a destination. Another host or port needs its key accepted anew."""
     return _answer(await services.destinations.update(destination_id, given(changes)))
 
 
 async def delete(services: With, destination_id: Id) -> Response:
+    """Delete a destination; what is under way to it is cancelled."""
     await services.destinations.delete(destination_id)
     return Response(status_code=204)
 
 
 async def test(services: With, destination_id: Id) -> TrialAnswer:
+    """Log in, write, rename and delete a small file, and say how much space is free."""
     trial = await services.destinations.test(destination_id)
     shown = None
     if trial.host_key is not None:
@@ -78,6 +84,7 @@ async def test(services: With, destination_id: Id) -> TrialAnswer:
 
 
 async def accept_key(services: With, destination_id: Id, question: KeyQuestion) -> DestinationAnswer:
+    """Accept the key that the server shows, if it has this fingerprint."""
     return _answer(await services.destinations.accept_host_key(destination_id, question.fingerprint))
 
 

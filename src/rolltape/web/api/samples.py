@@ -28,6 +28,7 @@ class SampleAnswer(BaseModel):
 
 
 async def record(services: With, question: SampleQuestion) -> SampleAnswer:
+    """Record a few seconds of an address, to listen to before it is saved."""
     sample = await services.samples.record(question.url, verify_tls=question.verify_tls)
     station = f" of {sample.offer.station}" if sample.offer.station else ""
     return SampleAnswer(
@@ -36,4 +37,5 @@ async def record(services: With, question: SampleQuestion) -> SampleAnswer:
 
 
 async def read(services: With, sample_id: SampleId) -> FileResponse:
+    """Listen to a sample."""
     return FileResponse(services.samples.file(sample_id), media_type="audio/mpeg")

@@ -160,11 +160,13 @@ async def listing(
     enabled: bool | None = None,
     text: Text = "",
 ) -> Listing[ScheduleAnswer]:
+    """List schedules."""
     found = await services.schedules.page(Filters(stream_id, enabled, text), after=after, limit=limit)
     return Listing(items=await _answers(services, list(found.items)), next=found.next)
 
 
 async def create(services: With, fields: ScheduleFields) -> ScheduleAnswer:
+    """Set up a schedule."""
     return await _answer(services, await services.schedules.create(fields))
 
 
@@ -186,19 +188,23 @@ async def week(
 
 
 async def read(services: With, schedule_id: Id) -> ScheduleAnswer:
+    """Read one schedule."""
     return await _answer(services, await services.schedules.get(schedule_id))
 
 
 async def change(services: With, schedule_id: Id, changes: ScheduleChanges) -> ScheduleAnswer:  # type: ignore[valid-type]
+    """Change the named fields of a schedule. Sessions that have begun keep what they began with."""
     return await _answer(services, await services.schedules.update(schedule_id, given(changes)))
 
 
 async def delete(services: With, schedule_id: Id) -> Response:
+    """Delete a schedule and its sessions to come."""
     await services.schedules.delete(schedule_id)
     return Response(status_code=204)
 
 
 async def preview(services: With, question: PreviewQuestion) -> PreviewAnswer:
+    """Say in words what a rule means, and when it happens next. Nothing is saved."""
     fields = ScheduleFields(stream_id=1, **question.model_dump(exclude={"count", "reader_timezone"}))
     reader = _reader_zone(question.reader_timezone)
     found = services.schedules.preview(fields, count=question.count)
@@ -219,6 +225,7 @@ async def preview(services: With, question: PreviewQuestion) -> PreviewAnswer:
 
 
 async def skip(services: With, schedule_id: Id, question: SkipQuestion) -> SessionAnswer:
+    """Leave out one occurrence."""
     return await session_answer(services, await services.schedules.skip(schedule_id, question.start))
 
 

@@ -135,6 +135,7 @@ async def listing(
     since: AwareDatetime | None = None,
     until: AwareDatetime | None = None,
 ) -> Listing[SessionAnswer]:
+    """List sessions."""
     filters = Filters(state, verdict, stream_id, schedule_id, since, until)
     found = await services.sessions.page(filters, after=after, limit=limit)
     transfers = await services.sessions.transfers(session.id for session in found.items)
@@ -142,6 +143,7 @@ async def listing(
 
 
 async def record_now(services: With, wanted: RecordNow) -> SessionAnswer:
+    """Record a stream now."""
     session = await services.sessions.record_now(
         wanted.stream_id, Seconds(wanted.duration), wanted.name, deliver=wanted.deliver
     )
@@ -149,22 +151,27 @@ async def record_now(services: With, wanted: RecordNow) -> SessionAnswer:
 
 
 async def read(services: With, session_id: Id) -> SessionAnswer:
+    """Read one session."""
     return await session_answer(services, await services.sessions.get(session_id))
 
 
 async def stop(services: With, session_id: Id) -> SessionAnswer:
+    """End a recording now; what it has is kept and finished."""
     return await session_answer(services, await services.sessions.stop(session_id))
 
 
 async def cancel(services: With, session_id: Id) -> SessionAnswer:
+    """Give a session up; what it recorded is discarded."""
     return await session_answer(services, await services.sessions.cancel(session_id))
 
 
 async def retry(services: With, session_id: Id) -> SessionAnswer:
+    """Try the failed step of a session again."""
     return await session_answer(services, await services.sessions.retry(session_id))
 
 
 async def events(services: With, session_id: Id) -> Events:
+    """Tell the story of a session, the first event first."""
     found = await services.sessions.events(session_id)
     return Events(items=[EventAnswer(at=event.at, kind=event.kind, message=event.message) for event in found])
 
@@ -186,6 +193,7 @@ async def listen(services: With, session_id: Id) -> StreamingResponse:
 
 
 async def waveform(services: With, session_id: Id) -> WaveformAnswer:
+    """Get the loudness of a recording over its time, to be drawn."""
     session = await services.sessions.get(session_id)
     peaks = await services.sessions.waveform(session_id)
     if peaks is None:
@@ -194,6 +202,7 @@ async def waveform(services: With, session_id: Id) -> WaveformAnswer:
 
 
 async def takes(services: With, session_id: Id) -> Takes:
+    """List the takes of a session."""
     found = await services.sessions.takes(session_id)
     return Takes(items=[TakeAnswer.model_validate(take, from_attributes=True) for take in found])
 

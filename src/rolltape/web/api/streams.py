@@ -44,28 +44,34 @@ class ProbeAnswer(BaseModel):
 
 
 async def listing(services: With, limit: Limit = 50, after: After = None) -> Listing[StreamAnswer]:
+    """List streams."""
     found = await services.streams.page(after=after, limit=limit)
     return Listing(items=await _answers(services, list(found.items)), next=found.next)
 
 
 async def create(services: With, fields: StreamFields) -> StreamAnswer:
+    """Set up a stream."""
     return await _answer(services, await services.streams.create(services.preferences.for_new(fields)))
 
 
 async def read(services: With, stream_id: Id) -> StreamAnswer:
+    """Read one stream."""
     return await _answer(services, await services.streams.get(stream_id))
 
 
 async def change(services: With, stream_id: Id, changes: StreamChanges) -> StreamAnswer:  # type: ignore[valid-type]
+    """Change the named fields of a stream. Running sessions go on as they began."""
     return await _answer(services, await services.streams.update(stream_id, given(changes)))
 
 
 async def delete(services: With, stream_id: Id) -> Response:
+    """Delete a stream and its schedules. What was recorded stays."""
     await services.streams.delete(stream_id)
     return Response(status_code=204)
 
 
 async def probe(services: With, question: ProbeQuestion) -> ProbeAnswer:
+    """Say what an address offers, before it is saved."""
     try:
         offer = await services.streams.probe(question.url, verify_tls=question.verify_tls)
     except SourceError as exc:
@@ -84,21 +90,25 @@ async def probe(services: With, question: ProbeQuestion) -> ProbeAnswer:
 
 
 async def probe_known(services: With, stream_id: Id) -> ProbeAnswer:
+    """Say what the address of a stream offers now."""
     stream = await services.streams.get(stream_id)
     return await probe(services, ProbeQuestion(url=stream.url, verify_tls=stream.verify_tls))
 
 
 async def put_artwork(services: With, stream_id: Id, file: Annotated[UploadFile, File()]) -> Response:
+    """Upload the cover: a JPEG, PNG or WebP of at most 10 MB."""
     await services.streams.set_artwork(stream_id, await file.read())
     return Response(status_code=204)
 
 
 async def read_artwork(services: With, stream_id: Id) -> FileResponse:
+    """Get the cover as it was uploaded."""
     file = await services.streams.artwork(stream_id)
     return FileResponse(file, media_type=mimetypes.guess_type(file.name)[0])
 
 
 async def delete_artwork(services: With, stream_id: Id) -> Response:
+    """Remove the cover."""
     await services.streams.delete_artwork(stream_id)
     return Response(status_code=204)
 

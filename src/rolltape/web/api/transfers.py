@@ -38,15 +38,18 @@ class TransferAnswer(BaseModel):
 async def listing(
     services: With, limit: Limit = 50, after: After = None, state: TransferState | None = None
 ) -> Listing[TransferAnswer]:
+    """List transfers."""
     found = await services.transfers.page(state=state, after=after, limit=limit)
     return Listing(items=[transfer_answer(transfer) for transfer in found.items], next=found.next)
 
 
 async def retry(services: With, transfer_id: Id) -> TransferAnswer:
+    """Try a transfer now, whatever became of it."""
     return transfer_answer(await services.transfers.retry(transfer_id))
 
 
 async def cancel(services: With, transfer_id: Id) -> TransferAnswer:
+    """Give a transfer up."""
     return transfer_answer(await services.transfers.cancel(transfer_id))
 
 
