@@ -41,7 +41,7 @@ FLAWS = tuple(verdict for verdict in Verdict if verdict is not Verdict.COMPLETE)
 
 @dataclass(frozen=True)
 class Filters:
-    """Which sessions a list shows. `since` and `until` are about the planned start."""
+    """Which sessions a list shows. `since` and `until` are about the planned start, `text` about name and title."""
 
     state: SessionState | None = None
     verdict: Verdict | None = None
@@ -49,6 +49,7 @@ class Filters:
     schedule_id: int | None = None
     since: datetime | None = None
     until: datetime | None = None
+    text: str = ""
 
     def conditions(self) -> list[ColumnElement[bool]]:
         equal = {
@@ -62,6 +63,8 @@ class Filters:
             found.append(Session.planned_start >= self.since)
         if self.until is not None:
             found.append(Session.planned_start < self.until)
+        for word in self.text.split():
+            found.append(or_(*(column.icontains(word, autoescape=True) for column in (Session.name, Session.title))))
         return found
 
 
