@@ -28,15 +28,10 @@ def browser(service: Rolltape) -> httpx2.Client:
 
 
 def code_in_log(service: Rolltape) -> str:
-    found: list[str] = []
-
-    def told() -> bool:
-        found[:] = re.findall(r"open (\S+)/setup and give the code ([A-Z0-9-]{14})", service.log)[-1:]
-        return bool(found)
-
-    wait_until(told, "the log telling the code")
-    address, code = found[0]
-    assert address.endswith(f":{service.port}")
+    """The code as the log tells it, beside the address of the page that asks for it."""
+    told = re.compile(rf"open \S+:{service.port}/setup and give the code ([A-Z0-9-]{{14}})")
+    wait_until(lambda: told.search(service.log) is not None, "the log telling the code")
+    code: str = told.findall(service.log)[-1]
     return code
 
 
@@ -76,7 +71,7 @@ def test_the_wait_after_wrong_passwords_outlives_a_kill(fresh: Rolltape) -> None
     wrong, right = {"name": "anna", "password": "wrong password"}, {"name": "anna", "password": PASSWORD}
     with browser(fresh) as visitor, browser(fresh) as signed_in:
         assert signed_in.post("/login", data=right).status_code == 303
-        statuses = []
+        statuses: list[int] = []
         while statuses[-1:] != [429] and len(statuses) < 40:
             answer = visitor.post("/login", data=wrong)
             statuses.append(answer.status_code)

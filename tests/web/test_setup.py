@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from rolltape.domain.session import Session, SessionState
+from tests.services.conftest import START
 from tests.web.conftest import COOKIE, PASSWORD, Browser, Client
 
 
@@ -52,7 +53,7 @@ async def test_a_newcomer_is_led_from_the_account_over_a_station_to_a_recording(
 @pytest.mark.parametrize(
     ("values", "shown"),
     [
-        ({"state": SessionState.RECORDING, "recorded": 12.0}, "Recording: 12 s of 30 s."),
+        ({"state": SessionState.RECORDING, "started_at": START}, "Recording half a minute"),
         ({"state": SessionState.PROCESSING, "recorded": 30.0}, "Finishing the file"),
         ({"state": SessionState.DONE, "recorded": 30.0, "file": "a.mp3"}, "<audio controls"),
         ({"state": SessionState.FAILED, "error_message": "<b>It</b> is gone."}, "&lt;b&gt;It&lt;/b&gt; is gone."),

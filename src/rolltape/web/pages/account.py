@@ -89,6 +89,7 @@ async def _page(
         request,
         "account/show.html",
         status=status,
+        path=PAGE,  # the form for a token answers at an address of its own
         logins=await services.users.logins(visitor.user if visitor else None),
         this_login=visitor.login_id if visitor else None,
         tokens=await services.tokens.all(),

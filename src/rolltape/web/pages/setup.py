@@ -7,10 +7,11 @@ from fastapi.responses import Response
 
 from rolltape.domain.calendar import check_zone, zone_names
 from rolltape.domain.errors import ConflictError, InputError, SourceError, TooManyAttempts
-from rolltape.domain.session import OVER
+from rolltape.domain.session import OVER, Session
 from rolltape.domain.stream import StreamFields
 from rolltape.domain.units import Seconds
 from rolltape.services import Services
+from rolltape.services.clock import utc_now
 from rolltape.web.forms import Form, Typed
 from rolltape.web.pages.login import peer, sign_in, too_many
 from rolltape.web.params import Id, With
@@ -90,7 +91,15 @@ async def recording(request: Request, services: With, session_id: Id) -> Respons
         is_over=session.state in OVER,
         can_be_heard=session.state in OVER and session.file is not None,
         length=TEST_LENGTH,
+        passed=_passed(session),
     )
+
+
+def _passed(session: Session) -> float:
+    """Seconds that the recording has been going on."""
+    if session.started_at is None:
+        return 0.0
+    return min((utc_now() - session.started_at).total_seconds(), TEST_LENGTH)
 
 
 async def _make_account(request: Request, services: Services, form: Form) -> None:
