@@ -74,6 +74,11 @@ class Sshd:
         }
         return DestinationFields.model_validate(fields | more)
 
+    def authorize(self, public: str) -> None:
+        """Let the owner of one more key in."""
+        with (self.folder / "authorized_keys").open("a") as file:
+            file.write(f"{public}\n")
+
     def children(self) -> list[int]:
         """The processes that serve the connections, not the one that listens."""
         return descendants(self.pid)
