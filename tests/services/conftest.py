@@ -95,7 +95,7 @@ def build(database: Database, folder: Path, ffmpeg: str) -> Bench:
             built=START.date(),
         ),
         news=services.News(),
-        keys=services.Keys(folder / "config"),
+        keys=services.Keys(transfer.keys),
         logs=services.Logs(folder / "log"),
         preferences=services.Preferences(
             database, given=PreferenceFields(timezone="Europe/Berlin"), locked={}, apply=lambda _: None

@@ -112,7 +112,7 @@ async def test_a_key_is_made_and_only_its_public_half_is_ever_shown(client):
     page = await client.request("GET", "/destinations/keys")
     told = await client.call("GET", "/api/keys")
 
-    file = client.bench.folder / "config" / "rolltape"
+    file = client.bench.folder / "keys" / "rolltape"
     assert answer.status_code == 303
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert "ssh-ed25519 AAAA" in page.text
@@ -132,12 +132,12 @@ async def test_a_key_with_a_name_that_is_no_file_name_is_refused(client, name):
 
 async def test_a_key_never_replaces_another(client):
     await client.call("POST", "/api/keys", json={"name": "rolltape"})
-    before = (client.bench.folder / "config" / "rolltape").read_bytes()
+    before = (client.bench.folder / "keys" / "rolltape").read_bytes()
 
     answer = await client.request("POST", "/destinations/keys", data={"key_name": "rolltape"})
 
     assert answer.status_code == 422
-    assert (client.bench.folder / "config" / "rolltape").read_bytes() == before
+    assert (client.bench.folder / "keys" / "rolltape").read_bytes() == before
 
 
 async def test_a_made_key_lets_rolltape_in(client, tmp_path):
