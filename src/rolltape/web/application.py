@@ -24,6 +24,7 @@ from rolltape.web.access import LoginCookie
 from rolltape.web.api import system
 from rolltape.web.errors import error_answer, fields_of
 from rolltape.web.guard import Guard, Prefix
+from rolltape.web.journal import Journal
 from rolltape.web.rendering import render
 from rolltape.web.static_files import Compressed
 
@@ -55,7 +56,7 @@ def create(
     app = Compressed(_Knowing(routes(), services=services, login_cookie=cookie, base_path=base_path))
     guard = Guard(app, services, cookie=cookie, allowed_hosts=allowed_hosts, base_path=base_path)
     # What X-Forwarded headers say counts only from proxies that are listed.
-    believing = ProxyHeadersMiddleware(cast(Any, Prefix(guard, base_path)), list(trusted_proxies))
+    believing = ProxyHeadersMiddleware(cast(Any, Prefix(Journal(guard), base_path)), list(trusted_proxies))
     return cast(ASGIApp, believing)
 
 
