@@ -29,6 +29,8 @@ from rolltape.domain.units import HOUR, Seconds
         ("0 9 1,2,3,11,21,22,23 * *", "On the 1st, 2nd, 3rd, 11th, 21st, 22nd and 23rd of every month at 09:00"),
         ("0 9 1-7 * *", "On the 1st to 7th of every month at 09:00"),
         ("0 9 L * *", "On the last day of every month at 09:00"),
+        ("0 9 1,L * *", "On the 1st and last day of every month at 09:00"),
+        ("0 9 1,15,L * *", "On the 1st, 15th and last day of every month at 09:00"),
         ("0 9 LW * *", "On the last weekday of every month at 09:00"),
         ("0 0 1 1 *", "On the 1st of January at 00:00"),
         ("0 9 1 * 1", "On the 1st of every month and every Monday at 09:00"),

@@ -140,9 +140,13 @@ def _days_of_month(day: str) -> str | None:
         return "the last day"
     if day == "LW":
         return "the last weekday"
-    found = numbers(day)
+    dates, comma, last = day.rpartition(",")
+    found = numbers(dates if last == "L" and comma else day)
+    names = [_ordinal(number) for number in found]
+    if not found:
+        return None
 
-    return f"the {_ranged(found, [_ordinal(number) for number in found])}" if found else None
+    return f"the {_listed([*names, 'last day']) if last == 'L' else _ranged(found, names)}"
 
 
 def _nth_weekdays(weekday: str) -> str | None:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from rolltape.domain.calendar import check_zone
 from rolltape.domain.errors import InputError
 from rolltape.domain.plain import (
     DATES,
@@ -73,7 +74,16 @@ def of(schedule: Schedule) -> Form:
 
 def prepared(form: Form) -> Form:
     """The form with what a browser leaves out, and with one part of it following the other."""
-    unsent = {"kind": Kind.WEEKLY, "time": "", "minute": "0", "interval": "1", "cron": "", "at": ""}
+    unsent = {
+        "stream_id": "",
+        "timezone": "",
+        "kind": Kind.WEEKLY,
+        "time": "",
+        "minute": "0",
+        "interval": "1",
+        "cron": "",
+        "at": "",
+    }
     values = {**unsent, **{name: [] for name in CHOICES}, **form.values}
     form.values = values
     if way_of(form) is Way.PLAIN:
@@ -103,6 +113,8 @@ def read(form: Form) -> ScheduleFields | None:
     with form.checked():
         if not form.text("stream_id"):
             raise InputError("stream_id", "Choose a stream.")
+    with form.checked():
+        check_zone(form.text("timezone").strip())
     with form.checked():
         fields = ScheduleFields(
             stream_id=form.text("stream_id") or 1,  # type: ignore[arg-type]  # Pydantic reads texts

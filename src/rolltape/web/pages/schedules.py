@@ -177,7 +177,7 @@ def _context(services: Services, form: Form) -> dict[str, Any]:
     return {
         "form": form,
         "choices": schedule_form,
-        "says_more": schedule_form.says_more(form),
+        "says_more": found is not None and schedule_form.says_more(form),
         "preview": found,
         "message": message,
     }
