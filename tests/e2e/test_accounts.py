@@ -66,26 +66,6 @@ def test_the_code_of_the_log_opens_the_first_visit_and_the_login_outlives_a_kill
     assert PASSWORD not in fresh.log
 
 
-def test_the_wait_after_wrong_passwords_outlives_a_kill(fresh: Rolltape) -> None:
-    assert fresh.command("user", "create", "anna", typed=f"{PASSWORD}\n").returncode == 0
-    wrong, right = {"name": "anna", "password": "wrong password"}, {"name": "anna", "password": PASSWORD}
-    with browser(fresh) as visitor, browser(fresh) as signed_in:
-        assert signed_in.post("/login", data=right).status_code == 303
-        statuses: list[int] = []
-        while statuses[-1:] != [429] and len(statuses) < 40:
-            answer = visitor.post("/login", data=wrong)
-            statuses.append(answer.status_code)
-            if answer.status_code == 429 and int(answer.headers["retry-after"]) < 8:
-                wait_until(lambda: visitor.post("/login", data=wrong).status_code == 422, "the next attempt")
-                statuses.append(422)
-        assert 429 in statuses
-        fresh.kill()
-        fresh.start()
-
-        assert visitor.post("/login", data=right).status_code == 429
-        assert signed_in.get("/api/system").status_code == 200
-
-
 def test_accounts_are_made_and_passwords_set_beside_the_service(fresh: Rolltape) -> None:
     def sign_in(password: str) -> int:
         with browser(fresh) as visitor:

@@ -1,0 +1,75 @@
+"""Every page, in both themes and at both widths: accessible, without errors, without other hosts, not too wide."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+
+from rolltape.web.pages import PAGES
+from tests.archive import fill
+from tests.e2e.conftest import NAME, PASSWORD
+from tests.servers.chromium import chromium
+from tests.servers.rolltape import Rolltape, rolltape
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+NO_PAGES = ("/cover/", "/login", "/setup")  # a picture; what is for who is not signed in, or only once
+# What a page shows only when it is asked in a certain way.
+MORE = (
+    "/sessions?state=failed", "/sessions?verdict=gapped", "/sessions?state=skipped&stream_id=1",
+    "/transfers?state=refused",
+    "/schedules/week?start=2026-10-19&zone=Europe/Berlin", "/schedules?text=nothing-like-that", "/logs?level=error",
+    "/sessions/1?note=saved", "/nowhere",
+)  # fmt: skip
+
+
+def addresses(ids: dict[str, int]) -> list[str]:
+    """The address of every page."""
+    found = []
+    for method, path, _ in PAGES:
+        if method == "GET" and not any(part in path for part in NO_PAGES):
+            found.append(re.sub(r"{(\w+)}", lambda place: str(ids.get(place[1], 1)), path))
+    return [*found, "/setup/stream", *MORE]
+
+
+@pytest.fixture
+def lively(tmp_path: Path, migrated_sqlite: Path, mp3_station: str) -> Iterator[tuple[Rolltape, dict[str, int]]]:
+    """A Rolltape with an archive, and with a recording under way."""
+    data = tmp_path / "rolltape" / "data"
+    data.mkdir(parents=True)
+    shutil.copy(migrated_sqlite, data / "rolltape.db")
+    fill(f"sqlite:///{data / 'rolltape.db'}", streams=5, schedules=8, sessions=120)
+    with rolltape(tmp_path / "rolltape", ROLLTAPE_ALLOW_TARGETS=mp3_station.split("/")[2]) as service:
+        assert service.command("user", "create", NAME, typed=f"{PASSWORD}\n").returncode == 0
+        stream = service.add_stream(mp3_station, name="Harbour FM, live")
+        fields = {"stream_id": stream, "duration": 3600, "name": "Under way"}
+        session = service.call("POST", "/api/sessions", json=fields)["id"]
+        service.wait_for(session, ("recording",))
+        token = service.call("POST", "/api/tokens", json={"name": "Script"})["id"]
+        yield service, {"stream_id": stream, "session_id": session, "token_id": token}
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (375, False), (375, True)])
+async def test_every_page_is_accessible_and_fits(lively, width: int, dark: bool):
+    service, ids = lively
+    async with chromium(service.url, width=width, dark=dark) as window:
+        tab = await window.tab("/login")
+        await judge(tab, "/login", width)
+        await tab.close()
+        tab = await window.sign_in(NAME, PASSWORD)
+        for address in [*addresses(ids), "/sessions/5", "/sessions/118", "/streams/1"]:
+            await tab.goto(f"{service.url}{address}", wait_until="load")
+            await judge(tab, address, width)
+
+        window.notices.assert_none()
+
+
+async def judge(tab, address: str, width: int) -> None:
+    for folded in await tab.locator("details:not([open]) > summary").all():
+        await folded.click()
+    found = await Axe().run(tab, options={"runOnly": {"type": "tag", "values": RULES}})
+    assert found.violations_count == 0, f"{address}: {found.generate_report()}"
+    across = await tab.evaluate("document.documentElement.scrollWidth")
+    assert across <= width, f"{address} is {across} px wide"
