@@ -10,7 +10,7 @@ import pytest
 
 from rolltape.domain.errors import InputError
 from rolltape.domain.log import CURRENT, LONGEST_LINE, LogLevel, name_of_closed
-from rolltape.domain.units import Bytes
+from rolltape.domain.units import Bytes, Seconds
 from rolltape.services.logs import BLOCK, LogFilters, LogPage, Logs
 
 BEGIN = datetime(2026, 6, 1, tzinfo=UTC)
@@ -124,6 +124,8 @@ FILTERS = [
     (LogFilters(session_id=12), [5]),
     (LogFilters(text="STATION went"), [3]),
     (LogFilters(text="grüße"), [6]),
+    (LogFilters(text="GRÜSSE viele"), []),
+    (LogFilters(text="viele GRÜSSE"), [6]),
     (LogFilters(text="zerodivision"), [4]),
     (LogFilters(text="kind=odd"), [2]),
     (LogFilters(text='"'), []),
@@ -163,6 +165,16 @@ async def test_a_search_ends_after_so_many_bytes_and_goes_on_where_it_ended(logs
     assert page.next is not None
     assert 100_000 <= page.scanned < 101_000
     assert await all_of(logs, LogFilters(text="needle"), limit=10, most_scanned=100_000) == [0]
+
+
+async def test_a_search_ends_after_its_time_and_goes_on_where_it_ended(logs: Logs, tmp_path: Path) -> None:
+    write(tmp_path, *(line(number) for number in range(3)))
+
+    page = await logs.page(ALL, limit=10, longest_search=Seconds(0))
+    rest = await logs.page(ALL, after=page.next, limit=10)
+
+    assert page.is_cut
+    assert numbers(page) + numbers(rest) == [2, 1, 0]
 
 
 FOREIGN = [

@@ -10,6 +10,7 @@ import binascii
 import json
 import os
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,9 +20,10 @@ from typing import Any, BinaryIO
 from rolltape.domain import log
 from rolltape.domain.errors import InputError
 from rolltape.domain.log import LogLevel
-from rolltape.domain.units import Bytes
+from rolltape.domain.units import Bytes, Seconds
 
 MOST_SCANNED = Bytes(50 * 1024**2)  # for one page; a rare word in a large log is looked for in several steps
+LONGEST_SEARCH = Seconds(0.5)  # likewise; nobody waits longer for a page, and nothing else has to wait for it
 BLOCK = 256 * 1024  # bytes read at once
 CHUNK = 128 * 1024  # characters of a download that are sent at once
 
@@ -60,7 +62,8 @@ class LogEntry:
         told = {"action": self.action, "session_id": self.session_id, "stream_id": self.stream_id} | self.fields
         more = "".join(f" {name}={value}" for name, value in told.items() if value is not None)
         trace = "".join(f"\n    {line}" for line in (self.exception or "").splitlines())
-        return f"{self.time:%Y-%m-%dT%H:%M:%S.%fZ} {self.level:7} [{self.component}] {self.message}{more}{trace}"
+        moment = self.time.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        return f"{moment} {self.level:7} [{self.component}] {self.message}{more}{trace}"
 
 
 @dataclass(frozen=True)
@@ -89,15 +92,23 @@ class Logs:
         self._folder = folder
 
     async def page(
-        self, filters: LogFilters, *, after: str | None = None, limit: int, most_scanned: Bytes = MOST_SCANNED
+        self,
+        filters: LogFilters,
+        *,
+        after: str | None = None,
+        limit: int,
+        most_scanned: Bytes = MOST_SCANNED,
+        longest_search: Seconds = LONGEST_SEARCH,
     ) -> LogPage:
         """The newest lines that match, or those behind the key `after`.
+
+        It may be fewer than `limit`, or none, where `most_scanned` bytes or `longest_search` did not do.
 
         Raises:
             InputError: `after` is no key that was given out.
         """
         place = _read_key(after) if after is not None else None
-        return await asyncio.to_thread(self._page, filters, place, limit, most_scanned)
+        return await asyncio.to_thread(self._page, filters, place, limit, most_scanned, longest_search)
 
     async def components(self) -> list[str]:
         """Parts of the program to choose from."""
@@ -124,8 +135,11 @@ class Logs:
                     piece, length = [], 0
         yield "".join(piece)
 
-    def _page(self, filters: LogFilters, place: _Place | None, limit: int, most_scanned: Bytes) -> LogPage:
+    def _page(
+        self, filters: LogFilters, place: _Place | None, limit: int, most_scanned: Bytes, longest_search: Seconds
+    ) -> LogPage:
         wanted = _Wanted(filters)
+        deadline = time.monotonic() + longest_search
         found: list[LogEntry] = []
         scanned = 0
         for file, end in self._backwards(place, filters.since):
@@ -136,7 +150,7 @@ class Logs:
                     if entry is not None:
                         found.append(entry)
                     is_full = len(found) == limit
-                    if is_full or scanned + end - offset >= most_scanned:
+                    if is_full or scanned + end - offset >= most_scanned or time.monotonic() >= deadline:
                         read = Bytes(scanned + end - offset)
                         return LogPage(found, _key(_Place(inode, offset)), read, is_cut=not is_full)
                 scanned += end
@@ -173,8 +187,7 @@ class _Wanted:
             if value is not None
         ]
         self._text = filters.text.strip().casefold()
-        words = re.findall(r"[a-z0-9]+", self._text) if self._text.isascii() else []
-        self._word = max(words, key=len, default="").encode()
+        self._words = re.findall(r"\w+", self._text)
 
     def entry(self, line: bytes) -> LogEntry | None:
         if not self._may_match(line):
@@ -187,7 +200,10 @@ class _Wanted:
             return False
         if not all(mark in line for mark in self._marks):
             return False
-        return not self._word or self._word in line.lower()
+        if not self._words:
+            return True
+        text = line.decode("utf-8", "replace").casefold()
+        return all(word in text for word in self._words)
 
     def _matches(self, entry: LogEntry) -> bool:
         wanted = self._filters
