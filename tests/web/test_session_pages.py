@@ -64,21 +64,22 @@ async def test_the_list_is_filtered_by_its_address(browser: Browser, client: Cli
     second, third = START + timedelta(days=1), START + timedelta(days=2)
     done: dict[str, Any] = {"state": SessionState.DONE}
     await record(client, stream, "Done show", verdict="complete", **done)
-    await record(client, stream, "Gapped show", verdict="gapped", title="A % title_", planned_start=second, **done)
+    await record(client, stream, "100% Gapped_ show", verdict="gapped", planned_start=second, **done)
     await record(client, other, "Failed show", state=SessionState.FAILED, planned_start=third)
 
     async def shown(query: str) -> list[str]:
         answer = await browser.get(f"/sessions?{query}")
         assert answer.status_code == 200
         links = [link for link in read(answer.text).all("a") if link.attributes["href"].startswith("/sessions/")]
-        return [link.text.split()[0] for link in links if link.text.endswith("show")]
+        names = [link.text.removesuffix(" show") for link in links if link.text.endswith("show")]
+        return ["Gapped" if "Gapped" in name else name for name in names]
 
     assert await shown("") == ["Failed", "Gapped", "Done"]
     assert await shown("state=done&verdict=&stream_id=&from=&to=&text=") == ["Gapped", "Done"]
     assert await shown("verdict=gapped") == ["Gapped"]
     assert await shown(f"stream_id={other}") == ["Failed"]
     assert await shown("text=show+gAPP") == ["Gapped"]
-    assert await shown("text=title_") == ["Gapped"]
+    assert await shown("text=d_") == ["Gapped"]
     assert await shown("text=%25") == ["Gapped"]
     assert await shown("text=nothing") == []
     assert await shown("from=2026-06-02") == ["Failed", "Gapped"]

@@ -87,7 +87,7 @@ class Session(Base):
     __table_args__ = (
         UniqueConstraint("schedule_id", "planned_start", name="uq_sessions_occurrence"),
         Index("ix_sessions_state_opens", "state", "opens"),
-        Index("ix_sessions_start", "planned_start", "id"),
+        Index("ix_sessions_start", "planned_start", "id", "name"),
         Index("ix_sessions_state_start", "state", "planned_start", "id"),
         Index("ix_sessions_verdict_start", "verdict", "planned_start", "id"),
         Index("ix_sessions_stream_start", "stream_id", "planned_start"),

@@ -47,6 +47,10 @@ VERDICTS = {
     Verdict.LATE: "Began late",
     Verdict.SILENT: "Silent",
 }
+SENTENCES = {  # where the log speaks more technically
+    "created": "Started by hand.",
+    "recording": "The time of the recording has begun.",
+}
 TAGS = {
     "title": "Title",
     "artist": "Artist",
@@ -242,7 +246,9 @@ def _verdicts(session: Session) -> Sequence[Verdict]:
 
 def _says(event: Event) -> str:
     """An event as a sentence."""
-    return f"On the air: {event.message}" if event.kind == "title" else event.message
+    if event.kind == "title":
+        return f"On the air: {event.message}"
+    return SENTENCES.get(event.kind, event.message)
 
 
 def _tags(session: Session) -> list[tuple[str, Any]]:

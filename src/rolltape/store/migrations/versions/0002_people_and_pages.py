@@ -1,4 +1,4 @@
-"""What the pages need: accounts, logins, preferences, waveforms, and quick lists by state and verdict."""
+"""What the pages need: accounts, logins, preferences, waveforms, and quick lists by state, verdict and name."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -56,5 +56,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("session_id", name=op.f("pk_waveforms")),
     )
+    op.drop_index("ix_sessions_start", "sessions")
+    op.create_index("ix_sessions_start", "sessions", ["planned_start", "id", "name"])
     op.create_index("ix_sessions_state_start", "sessions", ["state", "planned_start", "id"])
     op.create_index("ix_sessions_verdict_start", "sessions", ["verdict", "planned_start", "id"])
