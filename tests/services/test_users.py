@@ -320,7 +320,7 @@ async def test_an_unknown_user_takes_as_long_as_a_known_one(bench: Bench) -> Non
             bench.clock.move(minutes=10)
 
     fastest = {name: min(taken) for name, taken in spans.items()}
-    assert 0.5 < fastest["nobody"] / fastest["anna"] < 2, spans
+    assert 0.3 < fastest["nobody"] / fastest["anna"] < 3, spans  # without a hash it would be a fiftieth
 
 
 # Wrong passwords
