@@ -20,7 +20,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rolltape.domain import calendar
-from rolltape.domain.calendar import FIRST_YEAR, LAST_YEAR, Occurrence
+from rolltape.domain.calendar import FIRST_YEAR, LAST_YEAR, Occurrence, Rule
 from rolltape.domain.errors import InputError
 from rolltape.domain.recording import Verdict
 from rolltape.domain.schedule import Schedule
@@ -219,13 +219,23 @@ def build(entries: Iterable[Entry], span: Span, *, stream_id: int | None, most_a
 
 
 def _occurrences(schedule: Schedule, after: datetime, until: datetime | None) -> Iterable[Occurrence]:
-    """The occurrences of a schedule; those up to a fixed `until` are kept for the next time."""
+    """The occurrences of a schedule; `until` None is without end."""
     try:
         rule = rule_of(schedule)
     except InputError as exc:  # its zone has gone from the time zone database, say: the others are shown
         log.warning(exc.message, action="schedule_unusable", schedule_id=schedule.id)
         return ()
-    return calendar.occurrences(rule, after) if until is None else between(rule, after, until)
+    return _endless(rule, after) if until is None else between(rule, after, until)
+
+
+def _endless(rule: Rule, after: datetime) -> Iterator[Occurrence]:
+    """The occurrences after a moment. Those of the coming days are kept: who asks again today has them at once."""
+    today = after.replace(hour=0, minute=0, second=0, microsecond=0)
+    soon = today + timedelta(days=DAYS)
+    for occurrence in between(rule, today, soon):
+        if occurrence.start > after:
+            yield occurrence
+    yield from calendar.occurrences(rule, soon)
 
 
 def _entries_of(schedule: Schedule, stream: Stream, found: Iterable[Occurrence]) -> Iterator[Entry]:

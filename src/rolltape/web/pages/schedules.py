@@ -21,7 +21,7 @@ from rolltape.web.params import After, Id, With
 from rolltape.web.rendering import reader_zone, redirect, render
 
 PAGE = 50  # schedules
-MOST_ON_A_DAY = 60  # showings; the page stays small, and filters show the rest
+MOST_ON_A_DAY = 40  # showings; the page stays small, and filters show the rest
 PREVIEWED = 5  # occurrences
 
 Short = Annotated[str, Query(max_length=100)]
@@ -69,6 +69,7 @@ async def week(
         zones=zone_names(),
         step=timedelta(days=7),
         zone_of=ZoneInfo,
+        asked=urlencode({name: form.text(name) for name in ("start", "zone", "stream_id")}),
     )
 
 
