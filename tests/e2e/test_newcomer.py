@@ -40,7 +40,7 @@ async def test_from_the_first_visit_to_a_delivered_recording_in_the_player(
         (original,) = [file for file in service.recordings.rglob("*.mp3") if file.name == delivered.name]
     assert delivered.read_bytes() == original.read_bytes()
     assert proved["transfers"][0]["verified_by"] == "sha256"
-    assert subprocess.run(["mpg123", "-q", "-t", delivered], check=False).returncode == 0
+    assert (await asyncio.to_thread(subprocess.run, ["mpg123", "-q", "-t", delivered], check=False)).returncode == 0
 
 
 async def make_the_account(window: Window, service: Rolltape) -> Page:
