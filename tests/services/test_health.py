@@ -85,7 +85,7 @@ async def test_a_log_that_is_not_kept_is_found_but_does_not_hinder(bench: Bench)
 
 
 async def test_a_database_that_does_not_answer_is_the_only_thing_said(tmp_path: Path, ffmpeg: str) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'no' / 'folder' / 'x.db'}")
+    database = Database("postgresql://nobody@127.0.0.1:1/nothing")  # nobody listens there
     bench = build(database, tmp_path, ffmpeg)
 
     assert await codes(bench.services.health) == ["database"]

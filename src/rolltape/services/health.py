@@ -87,6 +87,7 @@ class Health:
         self._built = built
         self._coming = _Remembered(self._look_ahead)
         self._troubles = _Remembered(self._look_back)
+        self._ffmpeg_version = ""  # it stays the same while the service runs
         self._started = time.monotonic()
 
     @property
@@ -105,11 +106,13 @@ class Health:
 
     async def ffmpeg_version(self) -> str:
         """What FFmpeg calls itself, "" if it cannot be asked."""
-        try:
-            _, output, _ = await run_to_end(self._find_ffmpeg(), ["-version"], folder=self._folders["recordings"])
-        except (RolltapeError, OSError):
-            return ""
-        return output.partition("\n")[0].partition(" Copyright")[0].strip()
+        if not self._ffmpeg_version:
+            try:
+                _, output, _ = await run_to_end(self._find_ffmpeg(), ["-version"], folder=self._folders["recordings"])
+            except (RolltapeError, OSError):
+                return ""
+            self._ffmpeg_version = output.partition("\n")[0].partition(" Copyright")[0].strip()
+        return self._ffmpeg_version
 
     async def hours_left(self) -> float:
         """Hours that everything that records now (or one usual stream) can go on until the disk is full."""
