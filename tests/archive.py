@@ -38,6 +38,7 @@ ENDS = (  # how sessions end, and how often in a thousand
 )
 RATE = 16_000  # bytes of audio in a second
 HOUR = 3600.0
+GAP = 12.5  # s
 
 
 def fill(
@@ -131,11 +132,11 @@ def _session(
     dice: random.Random,
 ) -> dict[str, Any]:
     name, planned = SHOWS[(schedule_id or number) % len(SHOWS)], HOUR * dice.choice((0.5, 1, 2))
-    gaps = [{"start": planned * 0.4, "length": 12.5, "cause": "The server closed the connection."}]
-    gaps = gaps if verdict == "gapped" else []
+    missing = GAP if verdict == "gapped" else 0.0
+    gaps = [{"start": planned * 0.4, "length": GAP, "cause": "The server closed the connection."}] if missing else []
     late = 94.0 if verdict == "late" else 0.0
     short = 61.0 if verdict == "short" else 0.0
-    recorded = planned - sum(float(gap["length"]) for gap in gaps) - late - short if verdict else 0.0
+    recorded = planned - missing - late - short if verdict else 0.0
     titles = [{"start": recorded * place / len(TITLES), "title": title} for place, title in enumerate(TITLES)]
     file = f"Station {stream_id}/{begins:%Y-%m-%d} {name}.{number}.mp3" if verdict else None
     return {

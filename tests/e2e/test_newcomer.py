@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import subprocess
 from pathlib import Path
 
 from playwright.async_api import Page
@@ -40,7 +39,8 @@ async def test_from_the_first_visit_to_a_delivered_recording_in_the_player(
         (original,) = [file for file in service.recordings.rglob("*.mp3") if file.name == delivered.name]
     assert delivered.read_bytes() == original.read_bytes()
     assert proved["transfers"][0]["verified_by"] == "sha256"
-    assert (await asyncio.to_thread(subprocess.run, ["mpg123", "-q", "-t", delivered], check=False)).returncode == 0
+    listened = await asyncio.create_subprocess_exec("mpg123", "-q", "-t", delivered)
+    assert await listened.wait() == 0
 
 
 async def make_the_account(window: Window, service: Rolltape) -> Page:

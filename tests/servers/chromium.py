@@ -1,7 +1,7 @@
 """A real Chromium without a window, and what it notices on a page."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from playwright.async_api import BrowserContext, Page, Playwright, async_playwright
@@ -70,10 +70,16 @@ class Window:
 
 @contextlib.asynccontextmanager
 async def chromium(
-    home: str, *, width: int = 1280, dark: bool = False, scripts: bool = True, zone: str = "UTC"
+    home: str,
+    *,
+    width: int = 1280,
+    dark: bool = False,
+    scripts: bool = True,
+    zone: str = "UTC",
+    flags: Sequence[str] = (),
 ) -> AsyncIterator[Window]:
     """A window that thinks of the Rolltape at the address `home`; gone at the end of the block."""
-    async with async_playwright() as playwright, _launched(playwright) as browser:
+    async with async_playwright() as playwright, _launched(playwright, flags) as browser:
         context = await browser.new_context(
             viewport={"width": width, "height": 900},
             color_scheme="dark" if dark else "light",
@@ -88,7 +94,7 @@ async def chromium(
 
 
 @contextlib.asynccontextmanager
-async def _launched(playwright: Playwright):  # type: ignore[no-untyped-def]
+async def _launched(playwright: Playwright):
     browser = await playwright.chromium.launch(executable_path=PROGRAM, args=FLAGS)
     try:
         yield browser

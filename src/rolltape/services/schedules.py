@@ -34,6 +34,7 @@ HORIZON = timedelta(days=2)  # sessions are entered this far ahead
 REPLAN = timedelta(days=1)  # a schedule planned less far ahead than this is planned again
 LOOK_BACK = timedelta(days=366)  # after a longer absence, older occurrences are not entered as missed
 MOST_PREVIEWED = 100
+_PLANNED_AT_ONCE = 50  # schedules in a transaction; others that write wait for it
 _INSERTED_AT_ONCE = 500  # rows; SQLite takes at most 32,766 values in a statement
 
 log = structlog.get_logger(__name__)
@@ -168,7 +169,7 @@ class Schedules:
             schedule = Schedule(**values, created_at=now, planned_until=_plan_from(fields, rule, now))
             db.add(schedule)
             await db.flush()
-            await self._plan(db, schedule, stream, now)
+            await self._plan(db, [(schedule, stream)], now)
         self._wake()
         return schedule
 
@@ -187,7 +188,7 @@ class Schedules:
             when = {"cron", "at", "timezone", "duration"} & changes.keys()
             if when or (fields.enabled and not before.enabled):
                 schedule.planned_until = _plan_from(fields, rule, now) if when else now
-            await self._plan(db, schedule, stream, now)
+            await self._plan(db, [(schedule, stream)], now)
         self._wake()
         return schedule
 
@@ -265,7 +266,7 @@ class Schedules:
                 session.ended_at = None
                 db.add(Event(session_id=session.id, at=now, kind="unskipped", message="No longer skipped, on request."))
                 await db.flush()
-                await self._plan(db, schedule, await find_stream(db, schedule.stream_id), now)
+                await self._plan(db, [(schedule, await find_stream(db, schedule.stream_id))], now)
             else:  # it is entered again when its time comes near
                 await db.delete(session)
         self._wake()
@@ -312,41 +313,38 @@ class Schedules:
             if not everything:
                 query = query.where(Schedule.planned_until < now + REPLAN)
             ids = (await db.scalars(query)).all()
-        for schedule_id in ids:
+        for first in range(0, len(ids), _PLANNED_AT_ONCE):
             async with self._database.write() as db:
-                schedule = await db.get(Schedule, schedule_id)
-                if schedule is None or not schedule.enabled:
-                    continue
-                try:
-                    await self._plan(db, schedule, await find_stream(db, schedule.stream_id), now)
-                except InputError as exc:  # its zone has gone from the time zone database, say: the others go on
-                    log.error(exc.message, action="schedule_unusable", schedule_id=schedule_id)  # noqa: TRY400
+                some = Schedule.id.in_(ids[first : first + _PLANNED_AT_ONCE])
+                pairs = select(Schedule, Stream).join(Stream, Stream.id == Schedule.stream_id)
+                found = await db.execute(pairs.where(some, Schedule.enabled))
+                await self._plan(db, [(schedule, stream) for schedule, stream in found], now)
 
-    async def _plan(self, db: AsyncSession, schedule: Schedule, stream: Stream, now: datetime) -> None:
-        """Make the sessions to come those of the schedule: what is missing is entered, what is wrong goes."""
-        if not schedule.enabled:
-            await db.execute(_not_begun(schedule.id))
-            return
-        rule = rule_of(schedule)
-        until = now + HORIZON
-        begin = min(max(schedule.planned_until, now - LOOK_BACK), now)
-        starts = [occurrence.start for occurrence in calendar.occurrences(rule, begin, until=until)]
-        wanted = {start: scheduled(schedule, stream, start) for start in starts}
-        obsolete = _not_begun(schedule.id).where(Session.planned_start > now)
-        await db.execute(obsolete.where(Session.planned_start.not_in(wanted)) if wanted else obsolete)
-        known = {
-            session.planned_start: session
-            for session in await db.scalars(
-                select(Session).where(Session.schedule_id == schedule.id, Session.planned_start > begin)
-            )
-        }
-        for start, values in wanted.items():
-            session = known.get(start)
-            if session is not None and session.state is SessionState.SCHEDULED and start > now:
-                for name, value in values.items():
-                    setattr(session, name, value)
-        await self._enter(db, [values for start, values in wanted.items() if start not in known], now)
-        schedule.planned_until = until
+    async def _plan(self, db: AsyncSession, schedules: Sequence[tuple[Schedule, Stream]], now: datetime) -> None:
+        """Make the sessions to come those of the schedules: what is missing is entered, what is wrong goes."""
+        known = await _known_sessions(db, [schedule for schedule, _ in schedules], now)
+        missing: list[dict[str, Any]] = []
+        obsolete: list[int] = []
+        for schedule, stream in schedules:
+            if not schedule.enabled:
+                await db.execute(_not_begun(schedule.id))
+                continue
+            try:
+                wanted = _wanted(schedule, stream, now)
+            except InputError as exc:  # its zone has gone from the time zone database, say: the others go on
+                log.error(exc.message, action="schedule_unusable", schedule_id=schedule.id)  # noqa: TRY400
+                continue
+            there = known[schedule.id]
+            for start, session in there.items():
+                if session.state is SessionState.SCHEDULED and start > now:
+                    if start not in wanted:
+                        obsolete.append(session.id)
+                    for name, value in wanted.get(start, {}).items():
+                        setattr(session, name, value)
+            missing += [values for start, values in wanted.items() if start not in there]
+            schedule.planned_until = now + HORIZON
+        await db.execute(delete(Session).where(Session.id.in_(obsolete), Session.state == SessionState.SCHEDULED))
+        await self._enter(db, missing, now)
 
     async def _enter(self, db: AsyncSession, rows: list[dict[str, Any]], now: datetime) -> None:
         dialect = sqlite if db.get_bind().dialect.name == "sqlite" else postgresql
@@ -366,6 +364,34 @@ class Schedules:
                 if state is SessionState.MISSED:
                     db.add(Event(session_id=number, at=now, kind="missed", message=MISSED))
                     log.warning("a session was missed", action="session_missed", session_id=number)
+
+
+async def _known_sessions(
+    db: AsyncSession, schedules: Sequence[Schedule], now: datetime
+) -> dict[int, dict[datetime, Session]]:
+    """By schedule and planned start, the sessions that its occurrences not planned yet may have already."""
+    found: dict[int, dict[datetime, Session]] = {schedule.id: {} for schedule in schedules}
+    earliest = min((_plan_begin(schedule, now) for schedule in schedules), default=now)
+    query = select(Session).where(Session.schedule_id.in_(found), Session.planned_start > earliest)
+    for session in await db.scalars(query):
+        if session.schedule_id is not None:
+            found[session.schedule_id][session.planned_start] = session
+    return found
+
+
+def _wanted(schedule: Schedule, stream: Stream, now: datetime) -> dict[datetime, dict[str, Any]]:
+    """The sessions that a schedule shall have, by their planned start.
+
+    Raises:
+        InputError: its cron expression, date or zone cannot be used.
+    """
+    coming = calendar.occurrences(rule_of(schedule), _plan_begin(schedule, now), until=now + HORIZON)
+    return {occurrence.start: scheduled(schedule, stream, occurrence.start) for occurrence in coming}
+
+
+def _plan_begin(schedule: Schedule, now: datetime) -> datetime:
+    """From when on a schedule's occurrences are entered."""
+    return min(max(schedule.planned_until, now - LOOK_BACK), now)
 
 
 async def _known_stream(db: AsyncSession, stream_id: int) -> Stream:

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from rolltape.domain.destination import Destination
 from rolltape.domain.errors import InputError, NotFoundError
 from rolltape.domain.labels import Labels, labels
 from rolltape.domain.schedule import Schedule
-from rolltape.domain.session import Session, SessionState
+from rolltape.domain.session import NOT_BEGUN, Session, SessionState
 from rolltape.domain.stream import Stream, StreamFields
 from rolltape.services.clock import Clock
 from rolltape.services.names import unique_name
@@ -26,10 +26,13 @@ from rolltape.store import Database
 
 @dataclass(frozen=True)
 class Outlook:
-    """What is known of a stream beside its own fields: what records it now, and its latest session that is over."""
+    """What is known of a stream beside its own fields: what records it now, its latest session that is over, and when
+    its next one begins, as far as it is planned yet.
+    """
 
     running: Session | None = None
     last: Session | None = None
+    next_start: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -101,27 +104,25 @@ class Streams:
 
     async def outlooks(self, ids: Sequence[int]) -> dict[int, Outlook]:
         """What each of these streams does, and did last."""
+        latest = (
+            select(Session.id)
+            .where(Session.stream_id == Stream.id, Session.ended_at.is_not(None))
+            .order_by(Session.planned_start.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        last = select(Session).where(Session.id.in_(select(latest).where(Stream.id.in_(ids))))
+        running = select(Session).where(Session.stream_id.in_(ids), Session.state == SessionState.RECORDING)
+        coming = (
+            select(Session.stream_id, func.min(Session.planned_start))
+            .where(Session.stream_id.in_(ids), Session.state.in_(NOT_BEGUN))
+            .group_by(Session.stream_id)
+        )
         async with self._database.read() as db:
-            newest = (
-                select(Session.stream_id, func.max(Session.planned_start).label("start"))
-                .where(Session.stream_id.in_(ids), Session.ended_at.is_not(None))
-                .group_by(Session.stream_id)
-                .subquery()
-            )
-            last = await db.scalars(
-                select(Session).join(
-                    newest, (Session.stream_id == newest.c.stream_id) & (Session.planned_start == newest.c.start)
-                )
-            )
-            running = select(Session).where(Session.stream_id.in_(ids), Session.state == SessionState.RECORDING)
-            found = {number: Outlook() for number in ids}
-            for session in last:
-                if session.stream_id is not None:
-                    found[session.stream_id] = Outlook(last=session)
-            for session in await db.scalars(running):
-                if session.stream_id is not None:
-                    found[session.stream_id] = replace(found[session.stream_id], running=session)
-        return found
+            ended = {session.stream_id: session for session in await db.scalars(last)}
+            now = {session.stream_id: session for session in await db.scalars(running)}
+            starts = {number: start for number, start in await db.execute(coming)}  # noqa: C416 (rows are no pairs)
+        return {number: Outlook(now.get(number), ended.get(number), starts.get(number)) for number in ids}
 
     async def dependents(self, stream_id: int) -> Dependents:
         """What a deletion of the stream takes along, and what it leaves."""

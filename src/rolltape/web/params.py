@@ -4,6 +4,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Depends, Path, Query, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
+from pydantic.fields import FieldInfo
 
 from rolltape.domain.stream import RowId
 from rolltape.services import Services
@@ -39,9 +40,14 @@ def partial(model: type[BaseModel], name: str, *, nullable: bool = False) -> typ
     """
     fields: dict[str, Any] = {}
     for field, info in model.model_fields.items():
-        kind = Annotated[info.annotation, *info.metadata, Field()]
+        kind = _annotated(info)
         fields[field] = (kind | None if nullable else kind, None)
     return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
+
+
+def _annotated(info: FieldInfo) -> Any:
+    """The type of a field with what restricts it, and without its default."""
+    return Annotated[info.annotation, *info.metadata, Field()]
 
 
 def given(changes: BaseModel) -> dict[str, Any]:

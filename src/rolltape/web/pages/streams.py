@@ -55,20 +55,21 @@ async def listing(
     request: Request, services: With, text: Annotated[str, Query(max_length=200)] = "", after: After = None
 ) -> HTMLResponse:
     found = await services.streams.page(text=text, after=after, limit=PAGE)
-    ids = [stream.id for stream in found.items]
+    outlooks = await services.streams.outlooks([stream.id for stream in found.items])
+    far_off = [number for number, outlook in outlooks.items() if outlook.next_start is None]
     return render(
         request,
         "streams/list.html",
         streams=found.items,
         more=found.next,
         text=text,
-        outlooks=await services.streams.outlooks(ids),
-        next_starts=await _next_starts(services, ids),
+        outlooks=outlooks,
+        next_starts=await _next_starts(services, far_off),
     )
 
 
 async def new(request: Request, services: With, url: Annotated[str, Query(max_length=2048)] = "") -> HTMLResponse:
-    defaults = StreamFields.model_construct(name="", url=url)
+    defaults = services.preferences.for_new(StreamFields.model_construct(name="", url=url))
     return await _form(request, services, Form(_shown(defaults)), None)
 
 
