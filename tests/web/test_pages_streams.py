@@ -68,6 +68,14 @@ async def test_a_stream_that_is_typed_is_there_afterwards(client):
     assert (made["url"], made["verify_tls"], made["max_duration"]) == ("http://radio.example/live", True, 86400)
 
 
+async def test_the_form_of_a_new_stream_begins_with_what_is_preferred(client):
+    await client.call("PATCH", "/api/preferences", json={"start_early": 30, "end_late": 90.5})
+
+    page = read((await client.request("GET", "/streams/new")).text)
+
+    assert (page.value("start_early"), page.value("end_late")) == ("30", "90.5")
+
+
 @pytest.mark.parametrize(("field", "typed", "sentence"), BAD)
 async def test_what_is_wrong_is_said_at_its_field_and_nothing_typed_is_lost(client, field, typed, sentence):
     given = {"max_duration_hours": typed} if field == "max_duration" else {field: typed}

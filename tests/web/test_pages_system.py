@@ -247,4 +247,15 @@ async def test_the_description_is_small(browser: Browser) -> None:
 
 
 async def test_the_description_needs_a_login(browser: Browser, stranger: Browser) -> None:
-    assert (await stranger.get("/api/docs")).status_code == 401
+    program = await stranger.get("/api/docs")
+    person = await stranger.get("/api/docs", headers={"Accept": "text/html,*/*;q=0.8"})
+
+    assert program.status_code == 401
+    assert (person.status_code, person.headers["location"]) == (303, "/login?next=/api/docs")
+
+
+async def test_the_description_belongs_to_the_system_in_the_navigation(browser: Browser) -> None:
+    page = read((await browser.get("/api/docs")).text)
+
+    marked = [link.text for link in page.elements if link.tag == "a" and "aria-current" in link.attributes]
+    assert marked == ["System", "API"]

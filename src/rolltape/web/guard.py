@@ -23,6 +23,7 @@ from rolltape.web.errors import bare_page, error_answer
 
 OPEN = frozenset({"/health/live", "/health/ready", "/login", "/setup"})
 STATIC = "/static/"
+API_DOCS = "/api/docs"  # the one page below /api
 LARGEST_BODY = 1024 * 1024  # bytes; the longest stream with all its addresses takes a fiftieth of it
 LARGEST_UPLOAD = 11 * 1024 * 1024  # bytes; a cover of 10 MB and the form around it
 LONGEST_UPLOAD = Seconds(5 * MINUTE)  # until a body has arrived as a whole
@@ -182,6 +183,8 @@ def _refused(scope: Scope, status: int, code: str, message: str) -> Response:
 
 def _is_for_programs(scope: Scope) -> bool:
     path: str = scope["path"]
+    if path == API_DOCS and "text/html" in Headers(scope=scope).get("accept", ""):  # a person who wants to read it
+        return False
     return path in ("/api", "/metrics") or path.startswith(("/api/", "/health/"))
 
 
