@@ -81,7 +81,7 @@ def test_nothing_on_a_page_breaks_the_content_security_policy():
 
 
 def test_no_script_writes_html():
-    for file in [file for file in STATIC.glob("*.js")]:
+    for file in STATIC.glob("*.js"):
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", file.read_text()), (
             file.name
         )

@@ -11,7 +11,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 from rolltape.domain.base import Base
 from rolltape.domain.units import BitsPerSecond, Hertz, Seconds
 
-
 TAKES = ".takes"  # in the folder of recordings: the large one, and on the same disk as what they become
 
 

@@ -46,6 +46,7 @@ class Transfer(Base):
     __table_args__ = (
         UniqueConstraint("session_id", "destination_id"),
         Index("ix_transfers_state_next", "state", "next_attempt_at"),
+        Index("ix_transfers_state_id", "state", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -64,11 +64,10 @@ class Database:
     async def write(self) -> AsyncIterator[AsyncSession]:
         """A transaction that is committed at the end of the block, or rolled back when the block raises."""
         turn = self._turn if self._is_sqlite else contextlib.nullcontext()
-        async with turn:
-            async with AsyncSession(self._writers, sync_session_class=_Writing, expire_on_commit=False) as db:
-                async with db.begin():
-                    yield db
-                changed: set[str] = db.info.get("changed", set())
+        async with turn, AsyncSession(self._writers, sync_session_class=_Writing, expire_on_commit=False) as db:
+            async with db.begin():
+                yield db
+            changed: set[str] = db.info.get("changed", set())
         if changed:
             self._on_change(changed)
 

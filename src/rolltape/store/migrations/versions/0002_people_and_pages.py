@@ -60,3 +60,4 @@ def upgrade() -> None:
     op.create_index("ix_sessions_start", "sessions", ["planned_start", "id", "name"])
     op.create_index("ix_sessions_state_start", "sessions", ["state", "planned_start", "id"])
     op.create_index("ix_sessions_verdict_start", "sessions", ["verdict", "planned_start", "id"])
+    op.create_index("ix_transfers_state_id", "transfers", ["state", "id"])
