@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-from playwright.async_api import BrowserContext, Page, Playwright, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright
 
 PROGRAM = "/usr/bin/chromium"
 # Runs as root in a container, and plays audio without a loudspeaker and without being clicked at.
@@ -94,8 +94,8 @@ async def chromium(
 
 
 @contextlib.asynccontextmanager
-async def _launched(playwright: Playwright):
-    browser = await playwright.chromium.launch(executable_path=PROGRAM, args=FLAGS)
+async def _launched(playwright: Playwright, flags: Sequence[str]) -> AsyncIterator[Browser]:
+    browser = await playwright.chromium.launch(executable_path=PROGRAM, args=[*FLAGS, *flags])
     try:
         yield browser
     finally:

@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 BYTES_PER_SECOND = 16000  # of the MP3: 128 kbit/s
+# What a station may call itself and its titles; all that a browser could take for something else than text.
+HOSTILE = """<img src=x onerror=alert(1)></script><script>alert(1)</script>"onmouseover="alert(1)' {{7*7}}"""
+HOSTILE_TITLES = (HOSTILE, "\u202edesrever\u202c and back", "\x1b[31mred\x07\x00\r\nforged line", "x" * 4000)
 _HTML = b"<!DOCTYPE html><html><head><title>Portal</title></head><body>" + b"Please log in. " * 500 + b"</body></html>"
 
 
@@ -112,11 +115,20 @@ class FaultyStation:
     def _titles(self, connection: socket.socket) -> None:
         """Hostile titles: broken UTF-8, line ends, markup, and one that fills the longest block."""
         _head(connection, more="icy-metaint: 4000")
-        texts = [b"<b>Caf\xe9</b>\r\nINFO forged line", "Ünïcode".encode(), b"x" * 4000, b""]
+        self._play_titled(connection, [b"<b>Caf\xe9</b>\r\nINFO forged line", "Ünïcode".encode(), b"x" * 4000, b""])
+
+    def _hostile(self, connection: socket.socket) -> None:
+        """A name and titles that would do something if a page took them for markup."""
+        connection.sendall(f"HTTP/1.0 200 OK\r\nContent-Type: audio/mpeg\r\nicy-name: {HOSTILE}\r\n".encode())
+        connection.sendall(f"icy-genre: {HOSTILE}\r\nicy-metaint: 4000\r\n\r\n".encode())
+        self._play_titled(connection, [title.encode() for title in HOSTILE_TITLES])
+
+    def _play_titled(self, connection: socket.socket, texts: list[bytes]) -> None:
+        """The MP3 in real time, with the next of `texts` as its title every half of a second."""
         began, count = time.monotonic(), 0
         while not self._stop.is_set():
             connection.sendall((self.mp3 * 2)[count * 4000 % len(self.mp3) :][:4000])
-            text = b"StreamTitle='" + texts[count % 4] + b"';"
+            text = b"StreamTitle='" + texts[count // 2 % len(texts)] + b"';"
             text += b"\0" * (-len(text) % 16)
             connection.sendall(bytes([len(text) // 16]) + text if count % 2 else b"\0")
             count += 1
