@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import File, Query, Request, UploadFile
 from fastapi.responses import Response
+from pydantic import ValidationError
 from starlette.responses import HTMLResponse
 
 from rolltape.domain import pattern
@@ -16,6 +17,7 @@ from rolltape.domain.stream import DEFAULT_FILE_NAME, DEFAULT_TITLE, CaptureEngi
 from rolltape.services import Services
 from rolltape.services.streams import Preview
 from rolltape.services.streams import preview as previewed
+from rolltape.web.errors import fields_of
 from rolltape.web.forms import Form, Typed, hours_and_minutes, lines, or_none, split_length
 from rolltape.web.params import After, Id, With
 from rolltape.web.rendering import reader_zone, redirect, render
@@ -82,19 +84,7 @@ async def create(request: Request, services: With, form: Typed) -> Response:
 
 
 async def show(request: Request, services: With, stream_id: Id) -> HTMLResponse:
-    stream = await services.streams.get(stream_id)
-    schedules = await services.schedules.of_streams([stream_id])
-    return render(
-        request,
-        "streams/show.html",
-        stream=stream,
-        outlook=(await services.streams.outlooks([stream_id]))[stream_id],
-        schedules=schedules,
-        schedule_outlooks=await services.schedules.outlooks(schedules),
-        destinations=await _destinations(services, stream.destination_ids),
-        preview=await _preview(request, services, StreamFields.model_validate(stream), stream_id),
-        cover_form=Form({}),
-    )
+    return await _page(request, services, stream_id)
 
 
 async def edit(request: Request, services: With, stream_id: Id) -> HTMLResponse:
@@ -117,13 +107,13 @@ async def preview(request: Request, services: With, form: Typed) -> HTMLResponse
     try:
         fields = _fields(form, name=form.text("name").strip() or "Station", url="http://example.org/")
         shown = await _preview(request, services, fields, int(stream_id) if stream_id.isdecimal() else None)
-    except ValueError as exc:  # what is wrong with the field is said when it is saved; here it is enough that it is
-        shown = Shown(message=exc.message if isinstance(exc, InputError) else "This cannot be shown yet.")
+    except ValueError as exc:
+        shown = Shown(message=_why_not(exc))
     return render(request, "streams/preview.html", preview=shown)
 
 
 async def probe(request: Request, services: With, form: Typed) -> HTMLResponse:
-    """The part of the form that says what an address offers."""
+    """What an address offers: the part that says it, or for a browser without scripts the whole page of its stream."""
     offer, message = None, ""
     with form.checked():
         fields = StreamFields(name="probe", url=form.text("url"), verify_tls=form.is_on("verify_tls"))
@@ -132,7 +122,10 @@ async def probe(request: Request, services: With, form: Typed) -> HTMLResponse:
         except SourceError as exc:
             message = exc.message
     message = message or form.errors.get("url", "") or form.message
-    return render(request, "streams/probe.html", offer=offer, message=message, form=form)
+    stream_id = form.text("id")
+    if request.headers.get("hx-request") or not (stream_id.isdecimal() and len(stream_id) < 10):
+        return render(request, "streams/probe.html", offer=offer, message=message, form=form)
+    return await _page(request, services, int(stream_id), offer=offer, message=message, form=form)
 
 
 async def cover(services: With, stream_id: Id) -> Response:
@@ -175,6 +168,31 @@ async def ask_delete(request: Request, services: With, stream_id: Id) -> HTMLRes
 async def delete(request: Request, services: With, stream_id: Id) -> Response:
     await services.streams.delete(stream_id)
     return redirect(request, "/streams", note="deleted")
+
+
+def _why_not(exc: ValueError) -> str:
+    """Why there is no preview. What is wrong with other fields than the patterns is said when the stream is saved."""
+    if isinstance(exc, InputError):
+        return exc.message
+    told = fields_of(exc.errors()) if isinstance(exc, ValidationError) else {}
+    return told.get("title_pattern") or told.get("filename_pattern") or "This cannot be shown yet."
+
+
+async def _page(request: Request, services: Services, stream_id: int, **probed: Any) -> HTMLResponse:
+    stream = await services.streams.get(stream_id)
+    schedules = await services.schedules.of_streams([stream_id])
+    return render(
+        request,
+        "streams/show.html",
+        stream=stream,
+        outlook=(await services.streams.outlooks([stream_id]))[stream_id],
+        schedules=schedules,
+        schedule_outlooks=await services.schedules.outlooks(schedules),
+        destinations=await _destinations(services, stream.destination_ids),
+        preview=await _preview(request, services, StreamFields.model_validate(stream), stream_id),
+        cover_form=Form({}),
+        **probed,
+    )
 
 
 def _fields(form: Form, **given: Any) -> StreamFields:
