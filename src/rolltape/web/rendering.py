@@ -20,6 +20,7 @@ from rolltape.domain.calendar import check_zone
 from rolltape.domain.errors import InputError
 from rolltape.domain.session import Session
 from rolltape.domain.units import DAY, HOUR, MINUTE
+from rolltape.web.words import called, sentence
 
 STATIC = Path(__file__).parent / "static"
 ZONE_COOKIE = "rolltape_zone"  # the reader's time zone; the browser tells it
@@ -73,7 +74,9 @@ def render(request: Request, template: str, *, status: int = 200, **context: Any
         "now": datetime.now(UTC),
         "version": __version__,
     }
-    return HTMLResponse(_templates.get_template(template).render(known | context), status)
+    # What a browser may not keep it cannot show on the way back, if it is the answer to a form.
+    headers = {"Cache-Control": "private, no-cache"} if status == 422 else None
+    return HTMLResponse(_templates.get_template(template).render(known | context), status, headers)
 
 
 def redirect(request: Request, path: str, *, note: str = "") -> RedirectResponse:
@@ -201,6 +204,8 @@ def what_to_do(session: Session) -> str:
 
 _templates.filters |= {
     "advised": advised,
+    "called": called,
+    "sentence": sentence,
     "meaning": verdict_words,
     "what_to_do": what_to_do,
     "lasting": lasting,

@@ -22,31 +22,13 @@ from rolltape.web.api.sessions import RecordNow
 from rolltape.web.forms import Form, Typed, hours_and_minutes, split_length
 from rolltape.web.params import After, ChosenId, Id, With
 from rolltape.web.rendering import reader_zone, redirect, render
+from rolltape.web.words import STATES, VERDICTS
 
 PAGE = 50  # sessions
 MOST_EVENTS = 500  # shown; the story of a broken night has thousands
 MOST_TITLES = 500  # listed; a station that tells more does not tell songs
 USUAL_LENGTH = Seconds(HOUR)  # of a record now, before somebody types another
 
-STATES = {
-    SessionState.SCHEDULED: "Planned",
-    SessionState.WAITING: "Waiting for room",
-    SessionState.RECORDING: "Recording",
-    SessionState.PROCESSING: "Being finished",
-    SessionState.DELIVERING: "Being delivered",
-    SessionState.DONE: "Done",
-    SessionState.FAILED: "Failed",
-    SessionState.MISSED: "Missed",
-    SessionState.CANCELLED: "Cancelled",
-    SessionState.SKIPPED: "Left out",
-}
-VERDICTS = {
-    Verdict.COMPLETE: "Complete",
-    Verdict.GAPPED: "With gaps",
-    Verdict.SHORT: "Too short",
-    Verdict.LATE: "Began late",
-    Verdict.SILENT: "Silent",
-}
 SENTENCES = {  # where the log speaks more technically
     "created": "Started by hand.",
     "recording": "The time of the recording has begun.",
@@ -118,7 +100,6 @@ async def show(request: Request, services: With, session_id: Id) -> HTMLResponse
         session=session,
         stream=dict(await services.streams.names()).get(session.stream_id or 0),
         schedule=await _schedule_name(services, session.schedule_id),
-        state=STATES[session.state],
         state_is_over=session.state in OVER,
         can_stop=session.state is SessionState.RECORDING,
         can_retry=session.state is SessionState.FAILED and session.take_count > 0,
@@ -130,7 +111,7 @@ async def show(request: Request, services: With, session_id: Id) -> HTMLResponse
             (gap, mark, session.opens + timedelta(seconds=gap["start"]))
             for gap, mark in zip(session.gaps or [], gaps, strict=True)
         ],
-        verdicts=[(VERDICTS[verdict], verdict) for verdict in _verdicts(session)],
+        verdicts=_verdicts(session),
         events=story[-MOST_EVENTS:],
         left_out=max(0, len(story) - MOST_EVENTS),
         says=_says,
