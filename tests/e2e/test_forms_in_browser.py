@@ -145,6 +145,7 @@ async def test_the_form_of_a_stream_says_what_will_be_and_fills_in_the_name(
     await tab.fill("#filename_pattern", "{nonsense}")
     await expect(preview).to_contain_text("There is no {nonsense}")
     await tab.fill("#filename_pattern", "{stream}")
+    await expect(preview).to_contain_text("FileHarbour FM.mp3")
     await tab.get_by_role("button", name="Save").click()
 
     await expect(tab.get_by_role("heading", name="Harbour FM", exact=True)).to_be_visible()
@@ -284,7 +285,7 @@ async def test_without_scripts_everything_can_be_done(
         await add_a_stream(tab, mp3_station)
         await add_a_schedule(tab)
         session = await record_and_stop(tab)
-        file = service.recordings / service.wait_for(session)["file"]
+        file = service.recordings / service.wait_for(session)["recording"]["file"]
         assert file.exists()
         await delete(tab, service, session)
         window.notices.assert_none()

@@ -9,7 +9,8 @@ from playwright.async_api import Browser, BrowserContext, Page, Playwright, asyn
 PROGRAM = "/usr/bin/chromium-headless-shell"  # starts in half the time of the one with windows
 # Runs as root in a container, and plays audio without a loudspeaker and without being clicked at.
 FLAGS = ["--no-sandbox", "--mute-audio", "--autoplay-policy=no-user-gesture-required", "--disable-dev-shm-usage"]
-QUIET_ERRORS = ("the server responded with a status of 4",)  # a form that is refused is told by its page
+# A form that is refused is told by its page; a preview that the next one overtakes is wanted by nobody.
+QUIET_ERRORS = ("the server responded with a status of 4", "htmx:afterRequest", "htmx:sendAbort")
 
 
 @dataclass
