@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 PYTEST_WORKERS ?= 3
 
-.PHONY: run demo test check format lock benchmark clean
+.PHONY: run demo test check format lock screenshots benchmark clean
 
 run: $(VENV)/ready
 	$(BIN)/rolltape serve
@@ -33,6 +33,11 @@ format: $(VENV)/dev-ready
 benchmark: $(VENV)/dev-ready
 	@echo "Each prints its own table; see docs/performance.md:"
 	@ls benchmarks/*.py | sed "s|^|  $(BIN)/python |"
+
+# Every page in both themes and at both widths, into build/screenshots; the best of them into docs/images.
+screenshots: $(VENV)/dev-ready
+	./tests/install-servers
+	$(BIN)/python docs/screenshots.py
 
 # Pins with hashes and without addresses; wants uv.
 lock:

@@ -1,4 +1,4 @@
-"""nginx as a proxy in front of Rolltape, as docs/deployment.md sets it up."""
+"""nginx as a proxy in front of Rolltape, as docs/web.md sets it up."""
 
 import contextlib
 from collections.abc import Iterator

@@ -1,0 +1,63 @@
+"""The documents: their links lead somewhere, and their pictures are there and small."""
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+LARGEST_PICTURE = 150_000  # bytes
+
+_CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ +(.+)$", re.MULTILINE)
+
+
+def prose(file: Path) -> str:
+    """A document without its examples."""
+    return _CODE.sub("", file.read_text())
+
+
+def anchors(file: Path) -> set[str]:
+    """The names of the headings, as links call them."""
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in _HEADING.findall(prose(file))
+    }
+
+
+def broken(file: Path) -> list[str]:
+    """The links of a document that lead nowhere."""
+    found = []
+    for link in _LINK.findall(prose(file)):
+        if link.startswith(("http://", "https://", "mailto:")):
+            continue
+        path, _, anchor = unquote(link).partition("#")
+        target = file.parent / path if path else file
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            found.append(link)
+    return found
+
+
+@pytest.mark.parametrize("file", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_link_leads_to_a_file_and_a_heading(file: Path) -> None:
+    assert broken(file) == []
+
+
+def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
+    (tmp_path / "there.md").write_text("# A `good` heading, here\n")
+    here = tmp_path / "here.md"
+    good = "[a](there.md) [b](there.md#a-good-heading-here) [c](https://elsewhere.example/)\n```\n[d](in-an-example.md)\n```\n"
+    here.write_text(f"{good}[e](gone.md) [f](there.md#gone) ![g](gone.webp)\n")
+
+    assert broken(here) == ["gone.md", "there.md#gone", "gone.webp"]
+
+
+def test_pictures_are_small_and_all_are_shown() -> None:
+    pictures = {file for file in (ROOT / "docs" / "images").iterdir() if file.is_file()}
+    shown = {(file.parent / link).resolve() for file in DOCUMENTS for link in _LINK.findall(prose(file))}
+
+    assert pictures
+    assert [file.name for file in pictures if file.stat().st_size > LARGEST_PICTURE] == []
+    assert sorted(file.name for file in pictures - shown) == []
