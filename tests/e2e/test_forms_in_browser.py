@@ -198,7 +198,7 @@ async def test_what_is_no_cover_gets_a_sentence_and_takes_no_memory(
 
         await tab.locator("form:has(#file) button").click()
 
-        await expect(tab.locator("main, body").first).to_contain_text(sentence), name
+        await expect(tab.locator("main, body").first).to_contain_text(sentence)
         assert memory(service) - before < MOST_GROWTH, name
     service.call("GET", f"/api/streams/{stream}/artwork", expect=404)
 
