@@ -14,8 +14,6 @@ SHORTEST = 8  # characters
 LONGEST = 1000  # characters; a sentence fits in, and a hash of it takes no longer
 AT_ONCE = 2  # hashes made at the same time: each takes 64 MiB, and recordings need the machine, too
 
-_HASHER = PasswordHasher()  # argon2id; its parameters are those of RFC 9106 for a machine with little memory
-
 
 def check_password(password: str, *, user_name: str, field: str = "password") -> None:
     """Whether `password` is hard enough to guess.
@@ -32,36 +30,38 @@ def check_password(password: str, *, user_name: str, field: str = "password") ->
 
 
 class Passwords:
-    """Makes and checks hashes, in threads, a few at a time."""
+    """Makes and checks hashes, in threads, a few at a time.
 
-    def __init__(self) -> None:
+    The parameters of argon2id are those of RFC 9106 for a machine with little memory, unless `hasher` has others.
+    """
+
+    def __init__(self, hasher: PasswordHasher | None = None) -> None:
+        self._hasher = hasher or PasswordHasher()
         self._turn = asyncio.Semaphore(AT_ONCE)
 
     async def hash(self, password: str) -> str:
         async with self._turn:
-            return await asyncio.to_thread(_HASHER.hash, _normal(password))
+            return await asyncio.to_thread(self._hasher.hash, _normal(password))
 
     async def is_right(self, password: str, kept: str | None) -> bool:
         """Whether `kept` is a hash of `password`. Without a hash it takes the same time, and it is not."""
         async with self._turn:
-            return await asyncio.to_thread(_is_right, password, kept)
+            return await asyncio.to_thread(self._is_right, password, kept)
 
     def is_outdated(self, kept: str) -> bool:
         """Whether a hash would be made differently today."""
-        return _HASHER.check_needs_rehash(kept)
+        return self._hasher.check_needs_rehash(kept)
 
+    def _is_right(self, password: str, kept: str | None) -> bool:
+        nobody = self._hash_of_nobody  # made for either kind of user, so that the first login tells nothing
+        try:
+            return self._hasher.verify(kept or nobody, _normal(password)) and kept is not None
+        except (VerificationError, InvalidHashError):
+            return False
 
-def _is_right(password: str, kept: str | None) -> bool:
-    nobody = _hash_of_nobody()  # made for either kind of user, so that the first login tells nothing
-    try:
-        return _HASHER.verify(kept or nobody, _normal(password)) and kept is not None
-    except (VerificationError, InvalidHashError):
-        return False
-
-
-@functools.cache
-def _hash_of_nobody() -> str:
-    return _HASHER.hash(secrets.token_hex())
+    @functools.cached_property
+    def _hash_of_nobody(self) -> str:
+        return self._hasher.hash(secrets.token_hex())
 
 
 def _normal(password: str) -> bytes:

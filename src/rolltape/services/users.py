@@ -46,11 +46,13 @@ class Visitor:
 
 
 class Users:
-    def __init__(self, database: Database, *, data_dir: Path, setup_code: str, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, *, data_dir: Path, setup_code: str, clock: Clock, passwords: Passwords | None = None
+    ) -> None:
         self._database = database
         self._clock = clock
         self._code = SetupCode(data_dir / "setup-code", setup_code)
-        self._passwords = Passwords()
+        self._passwords = passwords or Passwords()
         self._back_off = BackOff(database, clock=clock)
         self._setting_up = asyncio.Lock()
         self._exist = False
