@@ -14,7 +14,6 @@ from rolltape.store import migrate
 from tests.servers.icecast import Icecast, icecast
 from tests.servers.postgres import create_database, postgres
 
-
 # What a test makes go wrong is told plainly: drawing a stack trace with all that is in it takes seconds.
 structlog.configure(processors=[structlog.processors.format_exc_info, structlog.dev.ConsoleRenderer(colors=False)])
 
