@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 import struct
 import zlib
 from collections.abc import Iterator
@@ -201,6 +202,17 @@ async def test_what_is_no_cover_gets_a_sentence_and_takes_no_memory(
         await expect(tab.locator("main, body").first).to_contain_text(sentence)
         assert memory(service) - before < MOST_GROWTH, name
     service.call("GET", f"/api/streams/{stream}/artwork", expect=404)
+
+
+def test_a_body_that_is_refused_is_taken_to_its_end_so_that_the_answer_is_seen(service: Rolltape) -> None:
+    head = f"POST /streams/1/cover HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {50 * MB}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as browser:
+        browser.sendall(head.encode())
+        for _ in range(50):
+            browser.sendall(bytes(MB))  # fails where the connection is closed before its end
+        answer = browser.recv(65536).decode()
+
+    assert answer.startswith("HTTP/1.1 413 ")
 
 
 def memory(service: Rolltape) -> int:
