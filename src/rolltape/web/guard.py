@@ -7,7 +7,6 @@ things. The check of the origin is the whole defence against that, so that forms
 
 import asyncio
 import ipaddress
-from contextlib import suppress
 from urllib.parse import urlsplit
 
 import structlog
@@ -29,8 +28,6 @@ MIB = 1024 * 1024  # bytes
 LARGEST_BODY = 1 * MIB  # the longest stream with all its addresses takes a fiftieth of it
 LARGEST_UPLOAD = 11 * MIB  # a cover of 10 MB and the form around it
 LONGEST_UPLOAD = Seconds(5 * MINUTE)  # until a body has arrived as a whole
-MOST_DROPPED = 64 * MIB  # of a body that is refused; a picture as a camera makes it, several times over
-LONGEST_DROP = Seconds(MINUTE)
 HOME_SUFFIXES = (".local", ".lan", ".home.arpa", ".localhost")
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -72,7 +69,6 @@ class Guard:
             log.exception("the database did not answer", action="database_failed")
             answer = _refused(scope, 503, "database", "The database does not answer at the moment. Try again soon.")
         if answer is not None:
-            await _drop_body(scope, receive)
             await answer(scope, receive, send)
             return
         await self._pass(scope, receive, send)
@@ -200,21 +196,6 @@ def _largest(scope: Scope) -> int:
 
 def _too_large(scope: Scope) -> str:
     return f"This is too large. At most {_largest(scope) // MIB} MB are taken here."
-
-
-async def _drop_body(scope: Scope, receive: Receive) -> None:
-    """Take what a browser sends with a request that is refused, and forget it.
-
-    A connection that is closed while it still sends is broken to it, and its reader never sees the answer.
-    """
-    headers = Headers(scope=scope)
-    announced = headers.get("content-length", "")
-    if _is_for_programs(scope) or "expect" in headers or not announced.isdecimal() or int(announced) > MOST_DROPPED:
-        return
-    with suppress(TimeoutError):
-        async with asyncio.timeout(LONGEST_DROP):
-            while (await receive()).get("more_body", False):
-                pass
 
 
 def _bearer(headers: Headers) -> str | None:
