@@ -80,7 +80,23 @@ def scene(folder: Path) -> Iterator[Scene]:
         service = stack.enter_context(rolltape(folder / "rolltape", ROLLTAPE_ALLOW_TARGETS=allowed, **keys))
         new = stack.enter_context(rolltape(folder / "new", ROLLTAPE_SETUP_CODE="HARB-OURF-M123"))
         assert service.command("user", "create", NAME, typed=f"{PASSWORD}\n").returncode == 0
-        yield lively(service, new, radio, server)
+        volume = stack.enter_context(volume_of(server))
+        yield lively(service, new, radio, server, volume)
+
+
+@contextmanager
+def volume_of(server: Sshd) -> Iterator[Path]:
+    """The server's folder under the name that it would have on a NAS, where that can be given: for the eye."""
+    name = Path("/volume1")
+    try:
+        name.symlink_to(server.home)
+    except OSError:
+        yield server.home
+        return
+    try:
+        yield name
+    finally:
+        name.unlink()
 
 
 def archive(data: Path) -> None:
@@ -95,12 +111,12 @@ def archive(data: Path) -> None:
     db.close()
 
 
-def lively(service: Rolltape, new: Rolltape, radio: Icecast, server: Sshd) -> Scene:
+def lively(service: Rolltape, new: Rolltape, radio: Icecast, server: Sshd, volume: Path) -> Scene:
     """Covers, deliveries, a session that is finished, and one that records."""
     for number, colours in enumerate(COLOURS, 1):
         cover = {"file": ("cover.png", picture(number, *colours))}
         service.call("PUT", f"/api/streams/{number}/artwork", files=cover)
-    known, unknown = destinations(service, server)
+    known, unknown = destinations(service, server, volume)
     for number, mount, destination in ((1, "live.mp3", known), (2, "nord.mp3", known), (3, "live.mp3", unknown)):
         changes = {"url": radio.url(mount), "destination_ids": [destination]}
         service.call("PATCH", f"/api/streams/{number}", json=changes)
@@ -124,11 +140,11 @@ def lively(service: Rolltape, new: Rolltape, radio: Icecast, server: Sshd) -> Sc
     return Scene(service, new, ids, named)
 
 
-def destinations(service: Rolltape, server: Sshd) -> tuple[int, int]:
+def destinations(service: Rolltape, server: Sshd, volume: Path) -> tuple[int, int]:
     """One that works, and one whose key nobody has accepted yet."""
     numbers: list[int] = []
     for name in ("Music server", "Studio"):
-        folder = server.home / name.split()[0].lower()
+        folder = volume / name.split()[0].lower()
         folder.mkdir()
         fields = server.destination(name=name, directory=str(folder))
         number: int = service.call("POST", "/api/destinations", json=fields.model_dump(mode="json"))["id"]

@@ -89,13 +89,13 @@ def _stream(number: int, now: datetime) -> dict[str, Any]:
 
 
 def _schedule(number: int, streams: int, now: datetime, quiet_hours: int) -> dict[str, Any]:
-    rule = RULES[number % len(RULES)].split()
+    rule = RULES[(number + number // len(SHOWS)) % len(RULES)].split()
     away = (int(rule[1]) - now.hour) % 24
     if min(away, 24 - away) <= quiet_hours:
         rule[1] = str((now.hour + 3 + number % 12) % 24)
     fields = ScheduleFields(
         stream_id=1 + number % streams,
-        name=SHOWS[number % len(SHOWS)],
+        name=SHOWS[(number + number // len(SHOWS)) % len(SHOWS)],
         cron=" ".join(rule),
         timezone="UTC" if number % 3 else "Europe/Berlin",
         duration=(1, 2, 0.5, 3)[number % 4] * HOUR,

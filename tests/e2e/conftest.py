@@ -48,7 +48,7 @@ def add_destination(service: Rolltape, server: Sshd, **more: object) -> int:
     return number
 
 
-NAME, PASSWORD = "anna", "a long pass phrase"
+NAME, PASSWORD = "listener", "a long pass phrase"
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def code_in_log(service: Rolltape) -> str:
 
 
 def set_up(service: Rolltape, visitor: httpx2.Client) -> httpx2.Response:
-    form = {"code": code_in_log(service), "name": "anna", "password": PASSWORD, "again": PASSWORD}
+    form = {"code": code_in_log(service), "name": "listener", "password": PASSWORD, "again": PASSWORD}
     return visitor.post("/setup", data=form)
 
 
@@ -69,20 +69,20 @@ def test_the_code_of_the_log_opens_the_first_visit_and_the_login_outlives_a_kill
 def test_accounts_are_made_and_passwords_set_beside_the_service(fresh: Rolltape) -> None:
     def sign_in(password: str) -> int:
         with browser(fresh) as visitor:
-            return visitor.post("/login", data={"name": "anna", "password": password}).status_code
+            return visitor.post("/login", data={"name": "listener", "password": password}).status_code
 
-    made = fresh.command("user", "create", "anna", typed=f"{PASSWORD}\n")
+    made = fresh.command("user", "create", "listener", typed=f"{PASSWORD}\n")
     assert (made.returncode, made.stdout, made.stderr) == (0, "", "")
     assert sign_in(PASSWORD) == 303
-    assert fresh.command("user", "password", "anna", typed="another password\n").returncode == 0
+    assert fresh.command("user", "password", "listener", typed="another password\n").returncode == 0
     assert [sign_in(PASSWORD), sign_in("another password")] == [422, 303]
 
 
 @pytest.mark.parametrize(
     ("words", "typed", "sentence"),
     [
-        (("create", "anna"), "short\n", "A password has at least 8 characters."),
-        (("create", "anna"), "", "A password has at least 8 characters."),
+        (("create", "listener"), "short\n", "A password has at least 8 characters."),
+        (("create", "listener"), "", "A password has at least 8 characters."),
         (("create", ""), f"{PASSWORD}\n", "A name is needed."),
         (("create", "annabelle"), "annabelle\n", "The password must not be the name."),
         (("password", "nobody"), f"{PASSWORD}\n", "There is no user named nobody."),
@@ -100,7 +100,7 @@ def test_what_cannot_be_used_is_told_in_one_line(
 def test_on_a_terminal_the_password_is_typed_twice_and_not_shown(tmp_path: Path, second: str, code: int) -> None:
     ours, theirs = pty.openpty()
     env = os.environ | {"ROLLTAPE_DATA_DIR": str(tmp_path / "data")}
-    command = [str(PROGRAM), "user", "create", "anna"]
+    command = [str(PROGRAM), "user", "create", "listener"]
     shown = b""
     with subprocess.Popen(command, env=env, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as run:
         os.close(theirs)

@@ -22,13 +22,13 @@ PASSWORD = "correct horse"
 PEER = "192.168.1.20"
 
 
-async def set_up(bench: Bench, name: str = "anna") -> User:
+async def set_up(bench: Bench, name: str = "listener") -> User:
     users = bench.services.users
     return await users.set_up(name, PASSWORD, await users.setup_code() or "", PEER)
 
 
 async def log_in(bench: Bench, password: str = PASSWORD, **more: object) -> str:
-    asked: dict[str, object] = {"name": "anna", "peer": PEER, "agent": "Browser", "remember": False} | more
+    asked: dict[str, object] = {"name": "listener", "peer": PEER, "agent": "Browser", "remember": False} | more
     return await bench.services.users.log_in(password=password, **asked)  # type: ignore[arg-type]
 
 
@@ -85,7 +85,7 @@ async def test_a_file_without_a_whole_code_opens_nothing(bench: Bench, content: 
     assert len(bare(code)) >= SHORTEST
     for typed in ("", " ", content.decode("latin-1")):
         with pytest.raises(InputError):
-            await bench.services.users.set_up("anna", PASSWORD, typed, PEER)
+            await bench.services.users.set_up("listener", PASSWORD, typed, PEER)
 
 
 async def test_where_the_code_cannot_be_written_it_is_told_all_the_same(bench: Bench) -> None:
@@ -97,14 +97,14 @@ async def test_where_the_code_cannot_be_written_it_is_told_all_the_same(bench: B
     code = await users.setup_code()
 
     assert code is not None
-    assert (await users.set_up("anna", PASSWORD, code, PEER)).name == "anna"
+    assert (await users.set_up("listener", PASSWORD, code, PEER)).name == "listener"
 
 
 async def test_the_code_of_the_settings_goes_before(bench: Bench) -> None:
     users = again(bench, "my own CODE 1")
 
     assert await users.setup_code() == "my own CODE 1"
-    await users.set_up("anna", PASSWORD, "MYOWN-code1", PEER)
+    await users.set_up("listener", PASSWORD, "MYOWN-code1", PEER)
     assert not (bench.folder / "setup-code").exists()
 
 
@@ -112,9 +112,9 @@ async def test_the_code_of_the_settings_goes_before(bench: Bench) -> None:
 async def test_case_dashes_and_blanks_of_a_code_do_not_matter(bench: Bench, change) -> None:
     code = await bench.services.users.setup_code() or ""
 
-    user = await bench.services.users.set_up(" anna ", PASSWORD, change(code), PEER)
+    user = await bench.services.users.set_up(" listener ", PASSWORD, change(code), PEER)
 
-    assert user.name == "anna"
+    assert user.name == "listener"
 
 
 async def test_set_up_is_over_for_ever_once_there_is_an_account(bench: Bench) -> None:
@@ -132,7 +132,7 @@ async def test_set_up_is_over_for_ever_once_there_is_an_account(bench: Bench) ->
 async def test_an_account_of_the_command_line_ends_the_first_visit_too(bench: Bench) -> None:
     assert await bench.services.users.setup_code() is not None
 
-    await again(bench).create("anna", PASSWORD)
+    await again(bench).create("listener", PASSWORD)
 
     assert await bench.services.users.setup_code() is None
 
@@ -142,7 +142,7 @@ async def test_two_first_visits_at_once_make_one_account(bench: Bench) -> None:
     code = await users.setup_code() or ""
 
     done = await asyncio.gather(
-        *(users.set_up(name, PASSWORD, code, PEER) for name in ("anna", "ben", "carl")), return_exceptions=True
+        *(users.set_up(name, PASSWORD, code, PEER) for name in ("listener", "ben", "carl")), return_exceptions=True
     )
 
     assert sorted(type(one).__name__ for one in done) == ["ConflictError", "ConflictError", "User"]
@@ -160,7 +160,7 @@ async def test_who_guesses_the_code_has_to_wait_and_nobody_else(bench: Bench) ->
     with pytest.raises(TooManyAttempts):
         await users.set_up("eve", PASSWORD, code, "10.0.0.9")
 
-    assert (await users.set_up("anna", PASSWORD, code, PEER)).name == "anna"
+    assert (await users.set_up("listener", PASSWORD, code, PEER)).name == "listener"
 
 
 @pytest.mark.parametrize(
@@ -172,9 +172,9 @@ async def test_who_guesses_the_code_has_to_wait_and_nobody_else(bench: Bench) ->
         ("an\x00na", PASSWORD, "name"),
         ("an\u202ena", PASSWORD, "name"),
         ("\ud800", PASSWORD, "name"),
-        ("anna", "", "password"),
-        ("anna", "1234567", "password"),
-        ("anna", "x" * 1001, "password"),
+        ("listener", "", "password"),
+        ("listener", "1234567", "password"),
+        ("listener", "x" * 1001, "password"),
         ("Annabelle", "annabelle", "password"),
     ],
 )
@@ -221,7 +221,7 @@ async def test_a_login_lasts_over_a_restart_until_it_is_ended(bench: Bench) -> N
 
     found = await again(bench).who(cookie)
     assert found is not None
-    assert found.user.name == "anna"
+    assert found.user.name == "listener"
 
     await bench.services.users.log_out(cookie)
     assert await bench.services.users.who(cookie) is None
@@ -299,7 +299,7 @@ async def test_names_and_agents_as_strangers_send_them_do_no_harm(bench: Bench) 
 
 
 async def test_the_same_letter_from_another_keyboard_is_the_same_password(bench: Bench) -> None:
-    await bench.services.users.create("anna", "caf\u00e9 au lait")
+    await bench.services.users.create("listener", "caf\u00e9 au lait")
 
     assert await log_in(bench, "cafe\u0301 au lait")
 
@@ -322,13 +322,13 @@ async def test_a_password_that_was_hashed_otherwise_is_hashed_anew_when_it_is_us
 async def test_an_unknown_user_takes_as_much_work_as_a_known_one(bench: Bench) -> None:
     await set_up(bench)
     work: dict[str, int] = {}
-    for name in ("anna", "nobody"):
+    for name in ("listener", "nobody"):
         before = HASHER.compared
         with pytest.raises(InputError):
             await log_in(bench, "wrong password", name=name, peer="10.0.0.1")
         work[name] = HASHER.compared - before
 
-    assert work == {"anna": 1, "nobody": 1}
+    assert work == {"listener": 1, "nobody": 1}
 
 
 # Wrong passwords
@@ -363,7 +363,7 @@ async def test_the_wait_outlives_a_restart(bench: Bench) -> None:
     await fail(bench, 5)
 
     with pytest.raises(TooManyAttempts):
-        await again(bench).log_in("anna", PASSWORD, peer=PEER, agent="", remember=False)
+        await again(bench).log_in("listener", PASSWORD, peer=PEER, agent="", remember=False)
 
 
 async def test_a_hundred_attempts_at_once_are_no_way_around_the_wait(bench: Bench) -> None:
@@ -451,7 +451,7 @@ async def test_another_password_ends_all_other_logins(bench: Bench) -> None:
 
     assert [await users.who(cookie) for cookie in others] == [None, None]
     assert len(await users.logins(user)) == 1
-    assert (await visitor(bench, mine)).user.name == "anna"
+    assert (await visitor(bench, mine)).user.name == "listener"
     with pytest.raises(InputError):
         await log_in(bench, PASSWORD)
     assert await log_in(bench, "another password")
@@ -493,21 +493,21 @@ async def test_the_command_line_sets_a_password_and_signs_out_everywhere(bench: 
     await set_up(bench)
     cookie = await log_in(bench)
 
-    await bench.services.users.set_password("anna", "another password")
+    await bench.services.users.set_password("listener", "another password")
 
     assert await bench.services.users.who(cookie) is None
     assert await log_in(bench, "another password")
     with pytest.raises(NotFoundError):
         await bench.services.users.set_password("nobody", "another password")
     with pytest.raises(InputError):
-        await bench.services.users.set_password("anna", "short")
+        await bench.services.users.set_password("listener", "short")
 
 
 async def test_a_name_is_taken_once(bench: Bench) -> None:
     await set_up(bench)
 
     with pytest.raises(ConflictError):
-        await bench.services.users.create("anna", "another password")
+        await bench.services.users.create("listener", "another password")
 
 
 async def test_one_login_of_several_is_ended(bench: Bench) -> None:

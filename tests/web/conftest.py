@@ -81,11 +81,11 @@ async def stranger(client: Client) -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def browser(client: Client) -> AsyncIterator[Browser]:
-    """A browser in which the account `anna` is signed in."""
+    """A browser in which the account `listener` is signed in."""
     users = client.bench.services.users
-    await users.create("anna", PASSWORD)
+    await users.create("listener", PASSWORD)
     async with Browser(client.app) as browser:
-        cookie = await users.log_in("anna", PASSWORD, peer="192.168.1.20", agent="Tests", remember=False)
+        cookie = await users.log_in("listener", PASSWORD, peer="192.168.1.20", agent="Tests", remember=False)
         browser.cookies.set(COOKIE, cookie)
         yield browser
 

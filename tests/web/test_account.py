@@ -15,10 +15,10 @@ FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.
 
 @pytest.fixture
 async def other(client: Client, browser: Browser) -> AsyncIterator[Browser]:
-    """A second browser in which anna is signed in."""
+    """A second browser in which listener is signed in."""
     async with Browser(client.app, peer="192.168.1.30") as second:
         second.headers["User-Agent"] = FIREFOX
-        await second.submit("/login", name="anna", password=PASSWORD)
+        await second.submit("/login", name="listener", password=PASSWORD)
         yield second
 
 
@@ -53,8 +53,8 @@ async def test_a_new_password_signs_the_others_out(browser: Browser, other: Brow
     assert answer.headers["location"] == f"{PAGE}?note=password"
     assert (await browser.get(PAGE)).status_code == 200
     assert (await other.get(PAGE)).status_code == 303
-    assert (await other.submit("/login", name="anna", password=PASSWORD)).status_code == 422
-    assert (await other.submit("/login", name="anna", password=new)).status_code == 303
+    assert (await other.submit("/login", name="listener", password=PASSWORD)).status_code == 422
+    assert (await other.submit("/login", name="listener", password=new)).status_code == 303
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ async def test_a_password_that_cannot_be_taken_is_told_at_its_field(
     assert f'id="{field}-error"' in answer.text
     assert "another password" not in answer.text
     assert PASSWORD not in answer.text
-    assert (await browser.submit("/login", name="anna", password=PASSWORD)).status_code == 303
+    assert (await browser.submit("/login", name="listener", password=PASSWORD)).status_code == 303
 
 
 async def test_a_token_is_shown_once_and_works_until_it_is_deleted(browser: Browser, client: Client) -> None:

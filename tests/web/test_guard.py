@@ -52,7 +52,7 @@ def is_for_programs(path: str) -> bool:
 
 
 async def test_every_route_needs_a_login_or_a_token(client: Client, stranger: Browser) -> None:
-    await client.bench.services.users.create("anna", PASSWORD)
+    await client.bench.services.users.create("listener", PASSWORD)
     walked = [*all_routes(client), ("GET", "/api/docs"), ("GET", "/metrics"), ("GET", "/nothing"), ("PUT", "/api")]
     opened = set()
 
@@ -113,7 +113,7 @@ async def test_before_there_is_an_account_every_page_leads_to_the_first_visit(cl
     ],
 )
 async def test_a_page_leads_to_the_login_and_from_there_back(client: Client, asked: str, led_to: str) -> None:
-    await client.bench.services.users.create("anna", PASSWORD)
+    await client.bench.services.users.create("listener", PASSWORD)
 
     answer = await client.request("GET", f"http://rolltape{asked}", token=False)
 
@@ -293,12 +293,12 @@ def behind(client: Client, *proxies: str) -> Any:
 
 
 async def test_forwarded_headers_of_strangers_are_ignored(client: Client) -> None:
-    await client.bench.services.users.create("anna", PASSWORD)
+    await client.bench.services.users.create("listener", PASSWORD)
     forged = {"X-Forwarded-For": "10.9.9.9", "X-Forwarded-Proto": "https", "X-Real-IP": "127.0.0.1"}
     for app in (client.app, behind(client, "172.16.0.0/12")):
         async with Browser(app, peer="192.168.1.66") as stranger:
             https = await stranger.post("/api/streams", headers=forged | {"Origin": "https://rolltape"})
-            identity = await stranger.get("/api/system", headers=forged | {"X-Remote-User": "anna"})
+            identity = await stranger.get("/api/system", headers=forged | {"X-Remote-User": "listener"})
         assert https.status_code == 403
         assert "ROLLTAPE_TRUSTED_PROXIES" in https.json()["error"]["message"]
         assert identity.status_code == 401
@@ -320,7 +320,7 @@ async def test_below_a_path_people_are_led_there(client: Client, path: str) -> N
     app = web.create(client.bench.services, allowed_hosts=[], base_path="/radio")
     async with Browser(app) as stranger:
         first = await stranger.get(path)
-        await client.bench.services.users.create("anna", PASSWORD)
+        await client.bench.services.users.create("listener", PASSWORD)
         later = await stranger.get(path)
 
     assert first.headers["location"] == "/radio/setup"

@@ -11,11 +11,11 @@ from tests.web.conftest import COOKIE, PASSWORD, Browser, Client
 
 @pytest.fixture(autouse=True)
 async def _account(client: Client) -> None:
-    await client.bench.services.users.create("anna", PASSWORD)
+    await client.bench.services.users.create("listener", PASSWORD)
 
 
 async def sign_in(browser: Browser, **fields: str):
-    return await browser.submit("/login", **{"name": "anna", "password": PASSWORD} | fields)
+    return await browser.submit("/login", **{"name": "listener", "password": PASSWORD} | fields)
 
 
 async def test_who_signs_in_comes_to_the_page_that_was_asked_for(stranger: Browser) -> None:
@@ -32,7 +32,7 @@ async def test_who_signs_in_comes_to_the_page_that_was_asked_for(stranger: Brows
 async def test_the_cookie_is_for_this_browser_and_this_port_only(client: Client) -> None:
     app = web.create(client.bench.services, allowed_hosts=[], port=8777, base_path="/radio")
     async with Browser(app) as browser:
-        answer = await browser.submit("/radio/login", name="anna", password=PASSWORD)
+        answer = await browser.submit("/radio/login", name="listener", password=PASSWORD)
 
     cookie = answer.headers["set-cookie"]
     assert cookie.startswith("rolltape_8777=")
@@ -74,7 +74,7 @@ async def test_what_is_wrong_is_told_and_the_name_stays(stranger: Browser, field
     assert not re.search(r'name="password"[^>]*value="[^"]', answer.text)
 
 
-@pytest.mark.parametrize("body", [b"", b"\xff\xfe=\x00", b"name&password", b"name=anna&name=ben&password[]=x"])
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe=\x00", b"name&password", b"name=listener&name=ben&password[]=x"])
 async def test_a_form_that_is_none_is_a_wrong_login(stranger: Browser, body: bytes) -> None:
     headers = {"Origin": stranger.origin, "Content-Type": "application/x-www-form-urlencoded"}
 
@@ -83,7 +83,7 @@ async def test_a_form_that_is_none_is_a_wrong_login(stranger: Browser, body: byt
 
 async def test_a_file_in_place_of_a_password_is_none(stranger: Browser) -> None:
     answer = await stranger.post(
-        "/login", data={"name": "anna"}, files={"password": b"correct horse"}, headers={"Origin": stranger.origin}
+        "/login", data={"name": "listener"}, files={"password": b"correct horse"}, headers={"Origin": stranger.origin}
     )
 
     assert answer.status_code == 422

@@ -15,7 +15,7 @@ from tests.web.conftest import COOKIE, PASSWORD, Browser, Client
 async def typed(client: Client, **more: str) -> dict[str, str]:
     """The form of the account, filled in well."""
     code = await client.bench.services.users.setup_code() or ""
-    return {"code": code, "name": "anna", "password": PASSWORD, "again": PASSWORD, "timezone": "Asia/Tokyo"} | more
+    return {"code": code, "name": "listener", "password": PASSWORD, "again": PASSWORD, "timezone": "Asia/Tokyo"} | more
 
 
 async def set_up(browser: Browser, client: Client, **more: str) -> httpx2.Response:
@@ -99,7 +99,7 @@ async def test_what_cannot_be_taken_is_told_at_its_field_and_the_rest_stays(
     assert answer.status_code == status
     assert field in more
     assert sentence in answer.text
-    assert 'value="anna"' in answer.text or "name" in more
+    assert 'value="listener"' in answer.text or "name" in more
     assert PASSWORD not in answer.text
     assert "set-cookie" not in answer.headers
     assert not await client.bench.services.users.exist()
