@@ -19,7 +19,7 @@ from sqlalchemy import func, select
 
 from rolltape.app import App
 from rolltape.capture import recorder
-from rolltape.capture.source import Sink
+from rolltape.capture.source import Sink, Station
 from rolltape.domain.schedule import ScheduleFields
 from rolltape.domain.session import Session
 from rolltape.domain.stream import StreamFields
@@ -44,7 +44,7 @@ class StubStation:
 
     async def receive(self, url: str, sink: Sink) -> None:
         connected.setdefault(int(sink.folder.name), utc_now())
-        sink.connected("Stub")
+        sink.connected(Station("Stub"))
         sink.begin(AudioFormat(Codec.MP3, Hertz(44100), 1), ".mp3")
         began, sent = time.monotonic(), 0
         while True:

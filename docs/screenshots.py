@@ -47,7 +47,7 @@ LARGEST = 150_000  # bytes of a picture in the documents
 HIGHEST = 2600  # px of a page; what is longer is more of the same
 WIDTHS = (1280, 375)
 ZONE = "Europe/Berlin"
-NAME, PASSWORD = "anna", "a long pass phrase"
+NAME, PASSWORD = "listener", "a long pass phrase"
 LENGTH = 48  # s of the session that has a player
 SOUND = "aevalsrc=(0.3+0.2*sin(t*0.45)+0.25*sin(floor(t*5)*78.2))*sin(2*PI*220*t)*0.8:s=44100"  # something that swells
 SONGS = ("Blue Train Home", "The Lighthouse Keeper", "Weather for the coast")

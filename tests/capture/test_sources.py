@@ -71,7 +71,7 @@ async def test_a_probe_tells_what_is_on_offer_and_leaves_a_sample(
 ) -> None:
     offer = await probe(mp3_station, settings, sample=tmp_path / "listen")
 
-    assert offer == Offer(Codec.MP3, offer.bit_rate, offer.sample_rate, 1, "Test Radio", "A Title")
+    assert offer == Offer(Codec.MP3, offer.bit_rate, offer.sample_rate, 1, "Test Radio", "A Title", "Test")
     assert (offer.bit_rate, offer.sample_rate) == (128000, 44100)
     assert (tmp_path / "listen").stat().st_size > 4 * 16000
 

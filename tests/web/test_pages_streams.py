@@ -252,3 +252,25 @@ async def test_the_list_finds_by_name_and_address(client):
 
     assert len(found.all("img", class_="thumb")) + len(found.all("span", class_="thumb")) == 2
     assert none.all("a", href="/streams")
+
+
+async def test_a_test_of_the_address_fills_in_what_the_station_says(client, mp3_station):
+    form = {"url": mp3_station, "name": "", "genre": "", "verify_tls": "on"}
+
+    page = read((await client.request("POST", "/streams/probe", data=form)).text)
+    typed = read((await client.request("POST", "/streams/probe", data=form | {"name": "Mine", "genre": "Jazz"})).text)
+
+    assert page.value("name") == "Test Radio"
+    assert page.value("genre") == "Test"
+    assert not typed.all("input")
+
+
+async def test_five_seconds_can_be_listened_to_before_a_stream_is_saved(client, mp3_station):
+    form = {"url": mp3_station, "name": "", "verify_tls": "on", "listen": "on"}
+
+    page = read((await client.request("POST", "/streams/probe", data=form)).text)
+    heard = await client.request("GET", page.one("audio").attributes["src"])
+
+    assert heard.headers["content-type"] == "audio/mpeg"
+    assert len(heard.content) > 4 * 16_000
+    assert (await client.call("GET", "/api/streams"))["items"] == []

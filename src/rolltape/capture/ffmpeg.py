@@ -16,7 +16,7 @@ from rolltape.capture.faults import fault
 from rolltape.capture.frames import FrameReader
 from rolltape.capture.icecast import Found
 from rolltape.capture.sniff import ENOUGH, Kind
-from rolltape.capture.source import Sink
+from rolltape.capture.source import Sink, Station
 from rolltape.domain.address import DEFAULT_PORTS, Egress, mask
 from rolltape.domain.errors import SourceError, SourceLost, SourceUnreachable
 from rolltape.domain.take import AudioFormat, Codec
@@ -45,7 +45,7 @@ class FfmpegSource:
         self._connect_timeout = connect_timeout
 
     async def receive(self, url: str, sink: Sink) -> None:
-        await self._receive(url, sink, codec=None, station=None, typed=True)
+        await self._receive(url, sink, codec=None, station=Station(), typed=True)
 
     async def receive_found(self, found: Found, sink: Sink) -> None:
         """Receive a stream that was looked into already."""
@@ -55,9 +55,7 @@ class FfmpegSource:
     def gather(self, span: Seconds) -> None:
         """FFmpeg writes what comes as it comes."""
 
-    async def _receive(
-        self, url: str, sink: Sink, *, codec: Codec | None, station: str | None, typed: bool
-    ) -> NoReturn:
+    async def _receive(self, url: str, sink: Sink, *, codec: Codec | None, station: Station, typed: bool) -> NoReturn:
         parts = urlsplit(url)
         port = parts.port or DEFAULT_PORTS.get(parts.scheme.lower(), 0)
         await resolve(parts.hostname or "", port, self._egress, typed=typed)
@@ -70,7 +68,7 @@ class _Capture:
     """One run of FFmpeg."""
 
     def __init__(
-        self, url: str, sink: Sink, codec: Codec | None, station: str | None, *, connect_timeout: Seconds
+        self, url: str, sink: Sink, codec: Codec | None, station: Station, *, connect_timeout: Seconds
     ) -> None:
         self._url = url
         self._sink = sink

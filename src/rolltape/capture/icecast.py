@@ -16,7 +16,7 @@ from rolltape.capture.http import refusal
 from rolltape.capture.icy import clean
 from rolltape.capture.playlist import LONGEST, entries
 from rolltape.capture.sniff import ENOUGH, WEB_PAGE, Content, Kind, sniff
-from rolltape.capture.source import Sink
+from rolltape.capture.source import Sink, Station
 from rolltape.domain.address import DEFAULT_PORTS, Egress, check_url, mask
 from rolltape.domain.errors import FormatUnsupported, InputError, SourceError, SourceLost, SourceUnreachable
 from rolltape.domain.take import AudioFormat, Codec
@@ -35,7 +35,7 @@ class Found:
 
     url: str
     content: Content
-    station: str | None
+    station: Station
     connection: Connection
     typed: bool = True  # a person gave the address, or one in the local network led to it
 
@@ -106,8 +106,8 @@ class HttpFinder:
         if content.kind is Kind.FOREIGN:
             raise _foreign(content, step.url)
         assert connection.head is not None
-        name = clean(connection.head.headers.get("icy-name", b"")) or None
-        return Found(step.url, content, name, connection, step.typed)
+        name, genre = (clean(connection.head.headers.get(f"icy-{told}", b"")) or None for told in ("name", "genre"))
+        return Found(step.url, content, Station(name, genre), connection, step.typed)
 
     async def _follow_playlist(self, connection: Connection, step: _Step, *, typed: bool) -> Found:
         """The first stream of a playlist that works."""
@@ -120,7 +120,7 @@ class HttpFinder:
         failure: SourceError = SourceUnreachable(f"{mask(step.url)}: the playlist is empty.", code="empty_playlist")
         for url in listed:
             if urlsplit(url).scheme.lower() not in ("http", "https"):
-                return Found(url, Content(Kind.CONTAINER, "a stream"), None, connection, typed)
+                return Found(url, Content(Kind.CONTAINER, "a stream"), Station(), connection, typed)
             try:
                 following = replace(step.to(url, typed=typed), playlists=step.playlists + 1)
                 return await self._follow(following)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rolltape.capture.registry import CaptureSettings, source_for
-from rolltape.capture.source import Source
+from rolltape.capture.source import Source, Station
 from rolltape.domain.address import mask
 from rolltape.domain.errors import SourceError, SourceUnreachable
 from rolltape.domain.stream import CaptureEngine
@@ -28,6 +28,7 @@ class Offer:
     channels: int | None
     station: str | None
     title: str | None
+    genre: str | None = None
 
 
 async def probe(
@@ -77,13 +78,13 @@ class _Listener:
         self._wanted = wanted
         self._seconds = 0.0
         self._size = 0
-        self._station: str | None = None
+        self._station = Station()
         self._title: str | None = None
         self.path = folder / "sample"
         self.format: AudioFormat | None = None
         self.enough = asyncio.Event()
 
-    def connected(self, station: str | None) -> None:
+    def connected(self, station: Station) -> None:
         self._station = station
 
     def title(self, title: str) -> None:
@@ -113,4 +114,7 @@ class _Listener:
         if self._seconds:
             rate = BitsPerSecond(round(self._size * 8 / self._seconds / 1000) * 1000)
             format = replace(format, bit_rate=format.bit_rate or rate)
-        return Offer(format.codec, format.bit_rate, format.sample_rate, format.channels, self._station, self._title)
+        station = self._station
+        return Offer(
+            format.codec, format.bit_rate, format.sample_rate, format.channels, station.name, self._title, station.genre
+        )

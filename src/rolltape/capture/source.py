@@ -1,10 +1,19 @@
 """What a recorder asks of a source, and what it offers to it."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from rolltape.domain.take import AudioFormat
 from rolltape.domain.units import Bytes, Seconds
+
+
+@dataclass(frozen=True)
+class Station:
+    """What a server tells of its station. None where it does not."""
+
+    name: str | None = None
+    genre: str | None = None
 
 
 class Sink(Protocol):
@@ -14,8 +23,8 @@ class Sink(Protocol):
     def folder(self) -> Path:
         """Where files may be made."""
 
-    def connected(self, station: str | None) -> None:
-        """The server answered with a stream. `station` is its name, None where it does not tell it."""
+    def connected(self, station: Station) -> None:
+        """The server answered with a stream."""
 
     def title(self, title: str) -> None:
         """What is on the air from now on."""

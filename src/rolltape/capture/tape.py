@@ -20,6 +20,7 @@ from time import monotonic
 from rolltape.capture.clock import Clock
 from rolltape.capture.journal import JournalWriter, format_fields
 from rolltape.capture.measure import measure
+from rolltape.capture.source import Station
 from rolltape.domain.take import AudioFormat, TakeFacts
 from rolltape.domain.units import BitsPerSecond, Bytes, Seconds
 
@@ -130,12 +131,13 @@ class Tape:
 
     # The sink:
 
-    def connected(self, station: str | None) -> None:
+    def connected(self, station: Station) -> None:
         self.is_connected = True
-        if station and station != self.station:
-            self.station = station
-            self.journal.write("station", self._clock.now(), name=station)
-        self._on_event("connected", f"Connected to {station}." if station else "Connected.")
+        name = station.name
+        if name and name != self.station:
+            self.station = name
+            self.journal.write("station", self._clock.now(), name=name)
+        self._on_event("connected", f"Connected to {name}." if name else "Connected.")
 
     def title(self, title: str) -> None:
         if title == self.current_title:

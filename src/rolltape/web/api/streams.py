@@ -40,6 +40,7 @@ class ProbeAnswer(BaseModel):
     channels: int | None = None
     station: str | None = None
     title: str | None = None
+    genre: str | None = None
     message: str
 
 
@@ -85,6 +86,7 @@ async def probe(services: With, question: ProbeQuestion) -> ProbeAnswer:
         channels=offer.channels,
         station=offer.station,
         title=offer.title,
+        genre=offer.genre,
         message=f"It sends {offer.codec}{rate}.",
     )
 

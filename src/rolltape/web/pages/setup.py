@@ -8,7 +8,7 @@ from fastapi.responses import Response
 from rolltape.domain.calendar import check_zone, zone_names
 from rolltape.domain.errors import ConflictError, InputError, SourceError, TooManyAttempts
 from rolltape.domain.session import OVER, Session
-from rolltape.domain.stream import StreamFields
+from rolltape.domain.stream import LONGEST_TEXT, StreamFields
 from rolltape.domain.units import Seconds
 from rolltape.services import Services
 from rolltape.services.clock import utc_now
@@ -61,8 +61,9 @@ async def probe(request: Request, services: With, form: Typed) -> Response:
             raise InputError("url", exc.message) from exc
     if offer is None:
         return _stream_form(request, form, offer=None, status=422)
-    name = form.text("name") or offer.station or ""
-    return _stream_form(request, Form(dict(form.values) | {"name": name[:200]}), offer=offer)
+    told = {"name": offer.station, "genre": offer.genre}
+    known = {name: (form.text(name) or value or "")[:LONGEST_TEXT] for name, value in told.items()}
+    return _stream_form(request, Form(dict(form.values) | known), offer=offer)
 
 
 async def add_stream(request: Request, services: With, form: Typed) -> Response:

@@ -114,18 +114,22 @@ async def preview(request: Request, services: With, form: Typed) -> HTMLResponse
 
 async def probe(request: Request, services: With, form: Typed) -> HTMLResponse:
     """What an address offers: the part that says it, or for a browser without scripts the whole page of its stream."""
-    offer, message = None, ""
+    offer, sample, message = None, None, ""
     with form.checked():
         fields = StreamFields(name="probe", url=form.text("url"), verify_tls=form.is_on("verify_tls"))
         try:
-            offer = await services.streams.probe(fields.url, verify_tls=fields.verify_tls)
+            if form.is_on("listen"):
+                sample = await services.samples.record(fields.url, verify_tls=fields.verify_tls)
+                offer = sample.offer
+            else:
+                offer = await services.streams.probe(fields.url, verify_tls=fields.verify_tls)
         except SourceError as exc:
             message = exc.message
     message = message or form.errors.get("url", "") or form.message
     stream_id = form.text("id")
     if request.headers.get("hx-request") or not (stream_id.isdecimal() and len(stream_id) < 10):
-        return render(request, "streams/probe.html", offer=offer, message=message, form=form)
-    return await _page(request, services, int(stream_id), offer=offer, message=message, form=form)
+        return render(request, "streams/probe.html", offer=offer, sample=sample, message=message, form=form)
+    return await _page(request, services, int(stream_id), offer=offer, sample=sample, message=message, form=form)
 
 
 async def cover(services: With, stream_id: Id) -> Response:
