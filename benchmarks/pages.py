@@ -20,6 +20,7 @@ from rolltape.web.pages import PAGES
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from tests.archive import fill
+from tests.servers.chromium import chromium
 from tests.servers.rolltape import Rolltape, rolltape
 
 GOAL = 0.3  # s, the median
@@ -78,6 +79,23 @@ def measure(empty: Rolltape, full: Rolltape, session: int, times: int) -> None:
             if with_all > GOAL:
                 slow.append(path)
     print(f"over {GOAL} s: {', '.join(slow) or 'none'}")
+    for name, service in (("empty", empty), ("full", full)):
+        first, later = run(interactive(service, times))
+        print(f"dashboard interactive, {name}: first visit {first:.3f} s, later ones {later:.3f} s (medians)")
+
+
+async def interactive(service: Rolltape, times: int) -> tuple[float, float]:
+    """Seconds from asking for the dashboard until its scripts have run: with nothing kept, and with the files kept."""
+    first: list[float] = []
+    later: list[float] = []
+    for _ in range(times):
+        async with chromium(service.url) as window:
+            await window.context.set_extra_http_headers({"Authorization": f"Bearer {service.token}"})
+            for taken in (first, later):
+                tab = await window.tab("/")
+                span = "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
+                taken.append(await tab.evaluate(span) / 1000)
+    return statistics.median(first), statistics.median(later)
 
 
 if __name__ == "__main__":
