@@ -1,21 +1,29 @@
 """News: which tables have changed. Hints and no more; who is interested asks anew for what it shows."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable
 
 Topic = str  # the name of a table: "sessions", "transfers", ...
 
 
 class News:
-    """Tells every listener what has changed since it last heard. Belongs to one event loop."""
+    """Tells every listener what has changed since it last heard. Belongs to one event loop.
+
+    `count` is another one after each change, and after a restart: who knows it sees whether it has missed something.
+    """
 
     def __init__(self) -> None:
+        self.count = int(time.time() * 1000)
         self._listeners: set[_Listener] = set()
         self._is_over = False
 
     def tell(self, topics: Iterable[Topic]) -> None:
         topics = set(topics)
-        for listener in self._listeners if topics else ():
+        if not topics:
+            return
+        self.count += 1
+        for listener in self._listeners:
             listener.hear(topics)
 
     async def listen(self, *, patience: float) -> AsyncIterator[frozenset[Topic]]:

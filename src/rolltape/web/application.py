@@ -53,7 +53,7 @@ def create(
     `port` is part of the name of the login's cookie: browsers do not keep cookies of several ports apart.
     """
     cookie = LoginCookie(port=port, base_path=base_path)
-    app = Compressed(_Knowing(routes(), services=services, login_cookie=cookie, base_path=base_path))
+    app = Compressed(_Knowing(routes(), services, login_cookie=cookie, base_path=base_path))
     guard = Guard(app, services, cookie=cookie, allowed_hosts=allowed_hosts, base_path=base_path)
     # What X-Forwarded headers say counts only from proxies that are listed.
     believing = ProxyHeadersMiddleware(cast(Any, Prefix(Journal(guard), base_path)), list(trusted_proxies))
@@ -87,14 +87,16 @@ def routes() -> FastAPI:
 
 
 class _Knowing:
-    """Lets every request know these values, as its state."""
+    """Lets every request know the services and these values, as its state; and which change was the last before it."""
 
-    def __init__(self, app: ASGIApp, **known: object) -> None:
+    def __init__(self, app: ASGIApp, services: Services, **known: object) -> None:
         self._app = app
+        self._services = services
         self._known = known
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app({**scope, "state": {**scope.get("state", {}), **self._known}}, receive, send)
+        known = {"services": self._services, "news": self._services.news.count, **self._known}
+        await self._app({**scope, "state": {**scope.get("state", {}), **known}}, receive, send)
 
 
 def _answer(

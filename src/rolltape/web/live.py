@@ -12,9 +12,10 @@ RECONNECT = 2000  # ms after which a browser that lost the stream asks again
 
 
 async def events(services: With, request: Request) -> AsyncIterator[ServerSentEvent]:
-    """What has changed, as server-sent events: `data` is a list of the names of tables."""
-    yield ServerSentEvent(data=[], retry=RECONNECT)
+    """What has changed, as server-sent events: `topics` are the names of tables, `count` says which change it was."""
+    yield ServerSentEvent(data={"count": services.news.count, "topics": []}, retry=RECONNECT)
     async for topics in services.news.listen(patience=KEEP_ALIVE):
         if await request.is_disconnected():
             return
-        yield ServerSentEvent(data=sorted(topics)) if topics else ServerSentEvent(comment="still here")
+        told = {"count": services.news.count, "topics": sorted(topics)}
+        yield ServerSentEvent(data=told) if topics else ServerSentEvent(comment="still here")

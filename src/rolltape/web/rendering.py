@@ -72,6 +72,7 @@ def render(request: Request, template: str, *, status: int = 200, **context: Any
         "reader_zone": reader_zone(request),
         "moment": Moments(reader_zone(request)).moment,
         "now": datetime.now(UTC),
+        "news": request.state.news,
         "version": __version__,
     }
     # What a browser may not keep it cannot show on the way back, if it is the answer to a form.

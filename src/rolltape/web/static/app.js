@@ -79,10 +79,17 @@ function keepAsIs(old, next) {
   return !(old.dataset && "keep" in old.dataset);
 }
 
+// Which change the page knows of. If it has missed one, before its connection or while that was lost, all is stale.
+let known = Number(document.body.dataset.news);
+
 function hear(message) {
   const lost = document.getElementById("lost");
   if (lost) lost.hidden = message.online;
   for (const topic of message.topics) wanted.add(topic);
+  if (Number.isFinite(message.count)) {
+    if (message.count !== known + (message.topics.length ? 1 : 0)) wanted.add("*");
+    known = message.count;
+  }
   update();
 }
 
@@ -103,8 +110,7 @@ function connect() {
       source = null;
     } else if (source === null) {
       source = new EventSource(`${document.body.dataset.base}/api/events`);
-      source.onopen = () => hear({ online: true, topics: ["*"] });
-      source.onmessage = (event) => hear({ online: true, topics: JSON.parse(event.data) });
+      source.onmessage = (event) => hear({ online: true, ...JSON.parse(event.data) });
       source.onerror = () => hear({ online: false, topics: [] });
     }
   };
