@@ -94,3 +94,15 @@ def test_no_file_of_ours_names_another_host():
         if file.is_file():
             found = set(re.findall(r"https?://[\w][^\s\"'<>)]*", file.read_text())) - {"http://www.w3.org/2000/svg"}
             assert not found, f"{file.name}: {found}"
+
+
+def test_scripts_of_one_page_do_not_name_two_things_alike():
+    named: dict[str, str] = {}
+    for file in STATIC.glob("*.js"):
+        if file.name == "live.js":  # a worker of its own
+            continue
+        for name in re.findall(r"^(?:const|let|(?:async )?function\*?|class) (\w+)", file.read_text(), re.MULTILINE):
+            assert name not in named, f"{name} in {file.name} and {named[name]}"
+            named[name] = file.name
+
+    assert len(named) > 20

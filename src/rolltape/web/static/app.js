@@ -80,15 +80,15 @@ function keepAsIs(old, next) {
 }
 
 // Which change the page knows of. If it has missed one, before its connection or while that was lost, all is stale.
-let known = Number(document.body.dataset.news);
+let lastKnown = Number(document.body.dataset.news);
 
 function hear(message) {
   const lost = document.getElementById("lost");
   if (lost) lost.hidden = message.online;
   for (const topic of message.topics) wanted.add(topic);
   if (Number.isFinite(message.count)) {
-    if (message.count !== known + (message.topics.length ? 1 : 0)) wanted.add("*");
-    known = message.count;
+    if (message.count !== lastKnown + (message.topics.length ? 1 : 0)) wanted.add("*");
+    lastKnown = message.count;
   }
   update();
 }
