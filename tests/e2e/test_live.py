@@ -28,7 +28,9 @@ async def test_nine_tabs_show_at_once_what_another_one_did(service: Rolltape, wi
 
 async def test_open_tabs_do_not_delay_the_stop_and_find_the_service_again(service: Rolltape, window: Window):
     tabs = [await window.tab("/") for _ in range(TABS)]
-    await asyncio.sleep(1)  # the one connection of all tabs is opened by a worker that cannot be asked
+    await asyncio.to_thread(service.add_stream, "http://radio.example/live")
+    await tabs[-1].bring_to_front()
+    await tabs[-1].get_by_role("link", name="Add the first stream").wait_for(state="detached")  # it is connected
 
     took = await asyncio.to_thread(service.stop)
     told = tabs[-1].locator("#lost")
