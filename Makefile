@@ -18,7 +18,7 @@ demo: $(VENV)/ready
 
 test: $(VENV)/dev-ready
 	./tests/install-servers
-	$(BIN)/pytest -n $(PYTEST_WORKERS) --maxschedchunk 1
+	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal
 
 check: $(VENV)/dev-ready
 	$(BIN)/ruff format --check .

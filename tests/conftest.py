@@ -18,11 +18,6 @@ from tests.servers.postgres import create_database, postgres
 structlog.configure(processors=[structlog.processors.format_exc_info, structlog.dev.ConsoleRenderer(colors=False)])
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest comes first: at the end, no worker is left alone with it."""
-    items.sort(key=lambda item: "e2e" not in item.path.parts)
-
-
 @pytest.fixture(scope="session")
 def ffmpeg() -> str:
     """The FFmpeg that comes with the package."""

@@ -74,7 +74,7 @@ async def judged(tab: Page, address: str, width: int) -> list[str]:
     await tab.evaluate("() => document.querySelectorAll('details').forEach(folded => { folded.open = true; })")
     problems = []
     for theme in ("light", "dark"):
-        await tab.emulate_media(color_scheme=theme)
+        await tab.emulate_media(color_scheme=theme, reduced_motion="reduce")  # no colour is in between
         await tab.wait_for_function(f"() => document.documentElement.dataset.bsTheme === '{theme}'")
         found = await Axe().run(tab, options={"runOnly": {"type": "tag", "values": RULES}})
         problems += [
