@@ -84,11 +84,14 @@ async def test_what_is_rolled_back_is_not_told(sqlite_url: str):
     told: list[set[str]] = []
     database = Database(sqlite_url, on_change=told.append)
 
-    with pytest.raises(ZeroDivisionError):
+    async def fail() -> None:
         async with database.write() as db:
             db.add(Preference(name="a", value=1))
             await db.flush()
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
 
     await database.close()
     assert told == []
