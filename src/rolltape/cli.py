@@ -4,11 +4,11 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from getpass import getpass
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, TypeVar
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -25,6 +25,7 @@ from rolltape.domain.stream import LONGEST_SESSION
 from rolltape.domain.units import Seconds
 from rolltape.ffmpeg.run import find
 from rolltape.once import Wanted, record_once
+from rolltape.services import Services
 
 OTHER_VERDICT = 3  # exit code: recorded, but not completely
 HEALTH_TIMEOUT = 5  # s
@@ -35,6 +36,7 @@ commands.add_typer(tokens, name="token")
 users = typer.Typer(no_args_is_help=True, help="Accounts of people.")
 commands.add_typer(users, name="user")
 
+T = TypeVar("T")
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the database and all the rest.")]
 
 _SPAN = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
@@ -158,40 +160,31 @@ def health(
 @tokens.command("create")
 def create_token(name: Annotated[str, typer.Argument(help="What it is for.")], data_dir: DataDir = None) -> None:
     """Print a new API token. It is shown this once."""
-    logs.set_up("error")
-    chosen = _settings(data_dir=data_dir)
-
-    async def run() -> str:
-        async with app.opened(chosen) as services:
-            return await services.tokens.create(name)
-
-    print(_run(run()))
+    print(_ask(data_dir, lambda services: services.tokens.create(name)))
 
 
 @users.command("create")
 def create_user(name: Annotated[str, typer.Argument(help="What it is called.")], data_dir: DataDir = None) -> None:
     """Make an account. The password is asked for, or read from standard input."""
-    logs.set_up("error")
-    chosen = _settings(data_dir=data_dir)
-
-    async def run() -> None:
-        async with app.opened(chosen) as services:
-            await services.users.create(name, _password())
-
-    _run(run())
+    _ask(data_dir, lambda services: services.users.create(name, _password()))
 
 
 @users.command("password")
 def change_password(name: Annotated[str, typer.Argument(help="Whose.")], data_dir: DataDir = None) -> None:
     """Give an account another password and sign it out everywhere."""
+    _ask(data_dir, lambda services: services.users.set_password(name, _password()))
+
+
+def _ask(data_dir: Path | None, question: Callable[[Services], Coroutine[Any, Any, T]]) -> T:
+    """What the services answer, beside a running service or without one."""
     logs.set_up("error")
     chosen = _settings(data_dir=data_dir)
 
-    async def run() -> None:
+    async def run() -> T:
         async with app.opened(chosen) as services:
-            await services.users.set_password(name, _password())
+            return await question(services)
 
-    _run(run())
+    return _run(run())
 
 
 def _password() -> str:
@@ -208,7 +201,7 @@ def _password() -> str:
     return password
 
 
-def _run(work: Coroutine[Any, Any, Any]) -> Any:
+def _run(work: Coroutine[Any, Any, T]) -> T:
     """Do `work`; what goes wrong and has a name becomes one line and exit code 1."""
     try:
         return asyncio.run(work)

@@ -338,9 +338,10 @@ async def record_and_stop(tab: Page) -> int:
     await tab.locator("main button.btn-primary").click()
     await tab.wait_for_url("**/sessions/*")
     stop = tab.get_by_role("button", name="Stop")
-    while not await stop.count() or not await tab.get_by_text(re.compile(r"[2-9] s recorded")).count():
-        await asyncio.sleep(0.3)
-        await tab.reload()
+    async with asyncio.timeout(60):
+        while not await stop.count() or not await tab.get_by_text(re.compile(r"[2-9] s recorded")).count():
+            await asyncio.sleep(0.3)
+            await tab.reload()
     await stop.click()
     await tab.get_by_text("Stopped.").wait_for()
     return int(re.findall(r"/sessions/(\d+)", tab.url)[0])

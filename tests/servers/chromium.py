@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, Playwright, Response, async_playwright
 
 PROGRAM = "/usr/bin/chromium-headless-shell"  # starts in half the time of the one with windows
 # Runs as root in a container, and plays audio without a loudspeaker and without being clicked at.
@@ -26,6 +26,7 @@ class Notices:
         page.on("console", lambda message: self._console(message.type, message.text))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self._request(request.url))
+        page.on("response", self._response)
         page.on("dialog", self._dialog)
 
     def _console(self, kind: str, text: str) -> None:
@@ -35,6 +36,12 @@ class Notices:
     def _request(self, url: str) -> None:
         if not url.startswith((f"{self.home}/", "data:", "blob:")) and url != self.home:
             self.foreign.append(url)
+
+    def _response(self, response: Response) -> None:
+        """A page may be refused or not there; what a page is made of may not."""
+        request = response.request
+        if response.status >= 400 and request.method == "GET" and request.resource_type != "document":
+            self.errors.append(f"{response.status}: {response.url}")
 
     async def _dialog(self, dialog) -> None:
         self.dialogs.append(dialog.message)

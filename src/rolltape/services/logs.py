@@ -45,7 +45,7 @@ class LogFilters:
 
 @dataclass(frozen=True)
 class LogEntry:
-    """One line. `fields` are those that have no name of their own here."""
+    """One line of the log. `fields` are what else it tells; `exception` is a stack trace."""
 
     time: datetime
     level: LogLevel

@@ -1,6 +1,6 @@
 """Forms: what was typed, checked by the models that the API uses, and shown again beside what is wrong with it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -103,8 +103,3 @@ def split_length(name: str, seconds: float | None) -> dict[str, str]:
     """The values of the two fields of a length."""
     minutes = (seconds or 0) / 60
     return {f"{name}_hours": f"{minutes // 60:g}", f"{name}_minutes": f"{round(minutes % 60, 4):g}"}
-
-
-def options(pairs: Sequence[tuple[Any, str]]) -> list[tuple[str, str]]:
-    """Choices of a select field: value and label."""
-    return [(str(value), label) for value, label in pairs]

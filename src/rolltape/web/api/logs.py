@@ -1,7 +1,6 @@
 """The log in the API."""
 
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Query
 from fastapi.responses import StreamingResponse
@@ -13,27 +12,13 @@ from rolltape.services.logs import LogEntry, LogFilters
 from rolltape.web.params import After, Limit, With
 
 
-class LogLine(BaseModel):
-    """One line of the log. `fields` are what else it tells; `exception` is a stack trace."""
-
-    time: datetime
-    level: LogLevel
-    component: str
-    message: str
-    action: str | None
-    session_id: int | None
-    stream_id: int | None
-    fields: dict[str, Any]
-    exception: str | None
-
-
 class LogAnswer(BaseModel):
     """The newest lines first. `scanned` bytes were looked through.
 
     `is_cut`: the search stopped because it had looked through enough; `next` goes on with it.
     """
 
-    items: list[LogLine]
+    items: list[LogEntry]
     next: str | None
     scanned: int
     is_cut: bool
@@ -55,9 +40,7 @@ Wanted = Annotated[LogFilters, Depends(_filters)]
 async def listing(services: With, wanted: Wanted, limit: Limit = 100, after: After = None) -> LogAnswer:
     """List lines of the log, the newest first."""
     page = await services.logs.page(wanted, after=after, limit=limit)
-    return LogAnswer(
-        items=[_answer(entry) for entry in page.items], next=page.next, scanned=page.scanned, is_cut=page.is_cut
-    )
+    return LogAnswer(items=list(page.items), next=page.next, scanned=page.scanned, is_cut=page.is_cut)
 
 
 async def download(services: With, wanted: Wanted) -> StreamingResponse:
@@ -68,7 +51,3 @@ async def download(services: With, wanted: Wanted) -> StreamingResponse:
         media_type="text/plain",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
-
-
-def _answer(entry: LogEntry) -> LogLine:
-    return LogLine.model_validate(entry, from_attributes=True)
