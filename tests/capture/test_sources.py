@@ -1,5 +1,6 @@
 """Every kind of source, from a real server: what is recorded decodes, and has the planned length."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,8 +8,10 @@ import pytest
 
 from rolltape.capture import CaptureSettings, Offer, probe
 from rolltape.domain.errors import FormatUnsupported, SourceError
+from rolltape.domain.recording import Cut
 from rolltape.domain.stream import CaptureEngine
 from rolltape.domain.take import Codec
+from rolltape.domain.units import Seconds
 from tests.capture.conftest import Recording
 from tests.servers.icecast import Icecast
 from tests.servers.kinds import station
@@ -40,6 +43,17 @@ async def test_every_kind_of_source_is_recorded_whole(source: str, codec: Codec,
     assert takes[0].format.channels in (1, 2)
     assert recorded.account.gaps == ()
     assert recorded.decoded_seconds == pytest.approx(5, abs=0.3)
+
+
+@pytest.mark.parametrize("source", ["oggflac", "vorbis", "opus"], indirect=True)
+async def test_a_title_that_has_just_begun_is_laid_on_the_clock_as_it_is_heard(source: str, record: Recording) -> None:
+    await asyncio.sleep(4)  # so old is the title: the pages of Ogg FLAC jump from 0 to there
+
+    recorded = await record(source, 5)
+
+    (take,) = recorded.journal.takes
+    whole = Cut(take, Seconds(0), Seconds(take.duration + 60))
+    assert recorded.decoded(whole) == pytest.approx(take.duration, abs=0.3)
 
 
 async def test_ffmpeg_can_be_asked_to_do_it_all(mp3_station: str, record: Recording) -> None:

@@ -3,6 +3,8 @@
 `-flush_packets 1`: else 256 KiB wait in its memory for a kill to lose them. The white lists: a playlist must not
 read files, and no decoder but those for audio is opened to probe. `file:`: a name is never taken for a protocol.
 No `-xerror`: with FFmpeg 5.1 every new title of an Ogg stream would end the take, for its clock steps back by 3 ms.
+`-dts_delta_threshold`: the first page of Ogg FLAC counts from 0 and the next ones from the start of their title, so a
+take that begins in the first 10 s of a title would be laid on the clock too early by as much.
 """
 
 from pathlib import Path
@@ -29,6 +31,7 @@ _CODECS = (
 _PROBE_BYTES = 128 * 1024
 _PROBE_TIME = 1_000_000  # µs of media; by default FFmpeg looks for 5 s before it writes anything
 _CLUSTER = 500  # ms of audio that a crash may lose
+_JUMP = 0.5  # s; by default FFmpeg takes a jump of up to 10 s for a silence that it must keep
 
 
 def capture(url: str, file: Path, *, verify_tls: bool, authorities: str | None, user_agent: str) -> list[str]:
@@ -57,6 +60,7 @@ def _source(scheme: str, *, verify_tls: bool, authorities: str | None, user_agen
     options = ["-protocol_whitelist", _PROTOCOLS[scheme], "-format_whitelist", _FORMATS, "-codec_whitelist", _CODECS]
     if scheme in ("http", "https"):
         options += ["-rw_timeout", "15000000", "-user_agent", user_agent]
+        options += ["-dts_delta_threshold", str(_JUMP)]
     if scheme in ("https", "rtmps"):
         options += ["-tls_verify", "1" if verify_tls else "0"]
         options += ["-ca_file", authorities] if verify_tls and authorities else []
