@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolltape.domain.address import Egress, check_url, mask, mask_all
+from rolltape.domain.address import Egress, check_url, mask, mask_all, with_secrets_of, without_secrets
 from rolltape.domain.errors import InputError
 
 
@@ -182,3 +182,20 @@ def test_the_local_network_is_told_from_the_internet() -> None:
     assert Egress().is_local("192.168.1.5")
     assert Egress().is_local("::ffff:10.0.0.1")
     assert not Egress().is_local("93.184.216.34")
+
+
+@pytest.mark.parametrize(
+    ("url", "hidden"),
+    [
+        ("http://host/a?sid=1", "http://host/a?sid=1"),
+        ("http://user:pass@host:8000/a", "http://user:***@host:8000/a"),
+        ("http://user@host/a", "http://user@host/a"),
+        ("http://host/a?sid=1&Token=xyz&b", "http://host/a?sid=1&Token=***&b"),
+        ("http://host/a?apikey=", "http://host/a?apikey="),
+        ("http://[broken", "***"),
+    ],
+)
+def test_what_is_exported_of_an_address_has_no_secrets_and_finds_them_again(url: str, hidden: str) -> None:
+    assert without_secrets(url) == hidden
+    assert with_secrets_of(hidden, ["http://other/", url]) == url
+    assert with_secrets_of(hidden, []) == hidden

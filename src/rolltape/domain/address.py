@@ -4,6 +4,7 @@ Source of the classes of networks: the IANA special-purpose registries, by way o
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit, urlunsplit
@@ -14,9 +15,12 @@ SCHEMES = ("http", "https", "rtmp", "rtmps", "rtsp", "srt")
 LONGEST = 2048  # characters, as browsers and proxies have it
 DEFAULT_PORTS = {"http": 80, "https": 443, "rtmp": 1935, "rtmps": 443, "rtsp": 554}
 
+HIDDEN = "***"  # in the place of what is secret
+
 _NAT64 = IPv6Network("64:ff9b::/96")
 _USERINFO = re.compile(r"://[^/?#]*@")
 _QUERY = re.compile(r"[?#]")
+_SECRET_NAME = re.compile(r"pass|pwd|token|key|secret|auth|sig|hash|session|credential|user|login", re.IGNORECASE)
 _CLOSING = "\"'<>)],.:;"  # what a sentence may put behind an address
 
 
@@ -57,11 +61,34 @@ def mask(url: str) -> str:
         parts = urlsplit(url)
         userinfo, at, host = parts.netloc.rpartition("@")
     except ValueError:
-        return "***"
+        return HIDDEN
     if userinfo:
-        userinfo = "***"
-    query = "***" if parts.query else ""
+        userinfo = HIDDEN
+    query = HIDDEN if parts.query else ""
     return urlunsplit(SplitResult(parts.scheme, f"{userinfo}{at}{host}", parts.path, query, ""))
+
+
+def without_secrets(url: str) -> str:
+    """`url` as it is written into exports and backups: its password, and what in its query looks like a key, are `***`.
+
+    A query that says which channel is wanted stays, for without it the address would be another one.
+    """
+    try:
+        parts = urlsplit(url)
+        userinfo, at, host = parts.netloc.rpartition("@")
+    except ValueError:
+        return HIDDEN
+    user, colon, _ = userinfo.partition(":")
+    login = f"{user}:{HIDDEN}{at}" if colon else f"{userinfo}{at}"
+    query = "&".join(_hide_value(pair) for pair in parts.query.split("&"))
+    return urlunsplit(parts._replace(netloc=f"{login}{host}", query=query))
+
+
+def with_secrets_of(url: str, known: Iterable[str]) -> str:
+    """`url`, which may come out of `without_secrets`, with what it hides: as that one of `known` which it stands for."""
+    if HIDDEN not in url:
+        return url
+    return next((whole for whole in known if without_secrets(whole) == url), url)
 
 
 def mask_all(text: str) -> str:
@@ -104,6 +131,11 @@ class Egress:
 
 def _way_out(host: str, port: int) -> str:
     return f"allow it with ROLLTAPE_ALLOW_TARGETS={f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _hide_value(pair: str) -> str:
+    name, equals, value = pair.partition("=")
+    return f"{name}={HIDDEN}" if equals and value and _SECRET_NAME.search(name) else pair
 
 
 def _mask_word(word: str) -> str:
