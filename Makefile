@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 PYTEST_WORKERS ?= 3
 
-.PHONY: run demo test check format lock screenshots benchmark clean
+.PHONY: run demo test check format lock screenshots docs benchmark clean
 
 run: $(VENV)/ready
 	$(BIN)/rolltape serve
@@ -38,6 +38,10 @@ benchmark: $(VENV)/dev-ready
 screenshots: $(VENV)/dev-ready
 	./tests/install-servers
 	$(BIN)/python docs/screenshots.py
+
+# The parts of the documents that the program knows best: settings, routes, error codes.
+docs: $(VENV)/dev-ready
+	$(BIN)/python docs/reference.py
 
 # Pins with hashes and without addresses; wants uv.
 lock:

@@ -1,10 +1,15 @@
 """The documents: their links lead somewhere, and their pictures are there and small."""
 
+import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+
+from rolltape.domain.advice import codes
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -61,3 +66,29 @@ def test_pictures_are_small_and_all_are_shown() -> None:
     assert pictures
     assert [file.name for file in pictures if file.stat().st_size > LARGEST_PICTURE] == []
     assert sorted(file.name for file in pictures - shown) == []
+
+
+def test_what_the_program_writes_into_the_documents_is_current() -> None:
+    checked = subprocess.run(
+        [sys.executable, ROOT / "docs" / "reference.py", "--check"], capture_output=True, text=True, check=False
+    )
+
+    assert (checked.returncode, checked.stdout) == (0, ""), "make docs"
+
+
+def finding_codes() -> set[str]:
+    """The codes of all findings that the program can make."""
+    found = set()
+    for file in (ROOT / "src" / "rolltape").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            is_finding = isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Finding")
+            if is_finding and node.args and isinstance(node.args[0], ast.Constant):
+                found.add(node.args[0].value)
+    return found
+
+
+def test_every_finding_and_every_error_has_its_entry_in_troubleshooting() -> None:
+    told = set(re.findall(r"`([a-z0-9_]+)`", (ROOT / "docs" / "troubleshooting.md").read_text()))
+
+    assert len(finding_codes()) > 10
+    assert (finding_codes() | set(codes())) - told == set()

@@ -52,41 +52,76 @@ def _check_setup_code(code: str) -> str:
     return code
 
 
+_HOSTS_HELP = (
+    "Further names under which Rolltape may be asked for; those of the local network (nas, radio.lan, 192.168.1.5) are "
+    "known without. Others are refused, so that no foreign page reaches it by a name of its own."
+)
 _ZONE_HELP = PreferenceFields.model_fields["timezone"].description
 List = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 
 
 class Settings(BaseSettings, PreferenceFields):
-    """The settings. A folder that is not named lies in `data_dir`.
+    """The settings. A folder that is not named lies in data_dir.
 
     The preferences are among them: what the environment says of these cannot be changed in the page.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, populate_by_name=True)
 
-    data_dir: Path = Field(Path("data"), description="Folder of the database; the others are in it by default.")
+    data_dir: Path = Field(
+        Path("data"),
+        description="Folder of the database; the other folders lie in it unless they are named. The one to back up.",
+    )
     recordings_dir: Path = Field(
-        Path(), description="Folder of the recordings and of the takes they are made from. The large one."
+        Path(),
+        description="Folder of the recordings and of the takes they are made from: the large one, so a disk of its own "
+        "can be given to it; when that is full, the database goes on.",
     )
     log_dir: Path = Field(Path(), description="Folder of the log files.")
     artwork_dir: Path = Field(Path(), description="Folder of the covers as they were uploaded.")
-    config_dir: Path = Field(Path(), description="Folder of the private keys for deliveries.")
-    host: str = Field("0.0.0.0", description="Address to listen on. All of them: the users are in the local network.")
-    port: int = Field(8666, ge=1, le=65535, description="TCP port of the web interface and the API.")
+    config_dir: Path = Field(
+        Path(), description="Folder of the private keys for deliveries. Apart, so that it can be kept from other eyes."
+    )
+    host: str = Field(
+        "0.0.0.0",
+        description="Address to listen on: all, for the users are in the local network; 127.0.0.1 behind a proxy.",
+    )
+    port: int = Field(
+        8666,
+        ge=1,
+        le=65535,
+        description="TCP port of the web interface and the API; above 1024, so that no root is needed.",
+    )
     base_path: Annotated[str, AfterValidator(_check_base_path)] = Field(
-        "", description="Path under which a proxy serves Rolltape, like /radio."
+        "", description="Path under which a proxy serves Rolltape, like /radio; links and cookies then carry it."
     )
-    database_url: str = Field("", description="Address of the database; by default SQLite in the data folder.")
-    ffmpeg: str = Field("", description="The FFmpeg to use; by default the one that comes with the package.")
+    database_url: str = Field(
+        "",
+        description="Address of the database: SQLite in the data folder, which needs nothing else; or PostgreSQL, like "
+        "postgresql://user:password@host/name.",
+    )
+    ffmpeg: str = Field(
+        "", description="The FFmpeg to use, by name or path; by default the one that comes with the package."
+    )
     allow_targets: Annotated[List, AfterValidator(lambda targets: [_check_target(target) for target in targets])] = (
-        Field([], description="host:port list that may be reached although it is loopback or link-local.")
+        Field(
+            [],
+            description="host:port,... that may be reached although it is loopback or link-local. Nobody reaches this "
+            "machine's own services through Rolltape unless they are listed.",
+        )
     )
-    allowed_hosts: List = Field([], description="Further names under which the web interface may be asked for.")
+    allowed_hosts: List = Field([], description=_HOSTS_HELP)
     trusted_proxies: Annotated[List, AfterValidator(lambda proxies: [_check_proxy(proxy) for proxy in proxies])] = (
-        Field([], description="Addresses of proxies whose X-Forwarded headers are believed.")
+        Field(
+            [],
+            description="Addresses or networks of proxies, like 172.16.0.0/12, whose X-Forwarded-Proto and "
+            "X-Forwarded-For are believed. From anybody else they could be lies.",
+        )
     )
     setup_code: Annotated[str, AfterValidator(_check_setup_code)] = Field(
-        "", description="What the first visit is asked for; by default a random code, which the log tells."
+        "",
+        description="What the first visit is asked for: 8 letters or digits at least. By default a random code, which "
+        "the log tells, and setup-code in the data folder, so that only who runs the machine makes the account.",
     )
     timezone: Zone = Field("UTC", validation_alias="TZ", title="Time zone", description=_ZONE_HELP)
 

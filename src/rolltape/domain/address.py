@@ -85,7 +85,7 @@ def without_secrets(url: str) -> str:
 
 
 def with_secrets_of(url: str, known: Iterable[str]) -> str:
-    """`url`, which may come out of `without_secrets`, with what it hides: as that one of `known` which it stands for."""
+    """`url` with what `without_secrets` took out of it: that one of `known` which it stands for, else as it is."""
     if HIDDEN not in url:
         return url
     return next((whole for whole in known if without_secrets(whole) == url), url)

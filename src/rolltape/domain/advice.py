@@ -1,5 +1,7 @@
 """What an error code or a verdict means for a person, in one plain sentence, with the one thing to do about it."""
 
+from collections.abc import Mapping
+
 from rolltape.domain.recording import Verdict
 
 UNKNOWN = "Something happened that Rolltape has no words for: the log tells more, and trying again may help."
@@ -120,6 +122,11 @@ _VERDICTS = {
     Verdict.SILENT: "Silent: there is hardly any sound in it; listen to the station, "
     "for it may send nothing but silence at this address.",
 }
+
+
+def codes() -> Mapping[str, str]:
+    """All error codes that have words of their own, with them."""
+    return _ADVICE
 
 
 def advice(code: str) -> str:

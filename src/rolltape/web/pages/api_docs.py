@@ -55,26 +55,26 @@ class Operation:
 
 
 async def show(request: Request) -> HTMLResponse:
-    nouns = _nouns(request.app)
+    described = nouns(request.app)
     where = f"{request.url.scheme}://{request.headers.get('host', '')}{request.state.base_path}"
-    return render(request, "api/docs.html", nouns=nouns, where=where, errors=_errors(request.app.openapi()))
+    return render(request, "api/docs.html", nouns=described, where=where, errors=_errors(request.app.openapi()))
 
 
-def _nouns(app: FastAPI) -> dict[str, list[Operation]]:
+def nouns(app: FastAPI) -> dict[str, list[Operation]]:
     """All operations by noun, in the order of the document. They are made once for an application."""
     known: dict[str, list[Operation]] | None = getattr(app.state, "api_nouns", None)
     if known is not None:
         return known
     document = app.openapi()
-    nouns: dict[str, list[Operation]] = {}
+    found: dict[str, list[Operation]] = {}
     for path, methods in document["paths"].items():
         for method, described in methods.items():
             if method == "head":
                 continue
             noun = (described.get("tags") or [path.split("/")[2]])[0]
-            nouns.setdefault(noun, []).append(_operation(document, method.upper(), path, described))
-    app.state.api_nouns = nouns
-    return nouns
+            found.setdefault(noun, []).append(_operation(document, method.upper(), path, described))
+    app.state.api_nouns = found
+    return found
 
 
 def _operation(document: dict[str, Any], method: str, path: str, described: dict[str, Any]) -> Operation:
@@ -125,6 +125,8 @@ def _answer(document: dict[str, Any], content: dict[str, Any]) -> str:
     if JSON not in content:
         return f"the file ({', '.join(content)})"
     schema = _schema(content)
+    if not schema:
+        return "the file"
     if _items(document, schema) is not schema:
         return "a list of"
     return "an object of" if _resolved(document, schema).get("properties") else "JSON"
