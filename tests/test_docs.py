@@ -78,12 +78,12 @@ def test_what_the_program_writes_into_the_documents_is_current() -> None:
 
 def finding_codes() -> set[str]:
     """The codes of all findings that the program can make."""
-    found = set()
+    found: set[str] = set()
     for file in (ROOT / "src" / "rolltape").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
-            is_finding = isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Finding")
-            if is_finding and node.args and isinstance(node.args[0], ast.Constant):
-                found.add(node.args[0].value)
+            match node:
+                case ast.Call(ast.Name("Finding") | ast.Attribute(attr="Finding"), [ast.Constant(str(code)), *_]):
+                    found.add(code)
     return found
 
 
