@@ -339,6 +339,7 @@ async def test_the_local_file_goes_only_by_choice_and_against_receipts(line: Lin
     assert session.file is not None
     assert (line.bench.folder / "delivered" / session.file).is_file()
     assert "deleted" in await line.kinds(number)
+    assert session.deleted_why == "It was delivered, and its stream keeps no copy here."
 
 
 async def test_the_local_file_stays_where_a_destination_does_not_have_it(line: Line) -> None:

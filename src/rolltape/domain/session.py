@@ -127,6 +127,9 @@ class Session(Base):
     duration: Mapped[float | None]
     sha256: Mapped[str | None]
     tags: Mapped[dict[str, Any] | None]
+    deleted_at: Mapped[datetime | None] = mapped_column(doc="when the recording was deleted here, and by our own doing")
+    deleted_why: Mapped[str | None] = mapped_column(doc="as a sentence")
+    missing_since: Mapped[datetime | None] = mapped_column(doc="its file is not where it was; it may come back")
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(default=0, doc="failed tries of the present step")

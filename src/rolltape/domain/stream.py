@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from sqlalchemy import String
@@ -19,6 +19,7 @@ from rolltape.domain.units import DAY, HOUR
 LONGEST_TEXT = 200  # characters of a name or a tag
 LONGEST_SESSION = 7 * DAY  # nothing is recorded for longer in one piece
 LONGEST_PADDING = 12 * HOUR
+LONGEST_KEPT = 36_500  # days
 MOST_FALLBACKS = 10
 MOST_DESTINATIONS = 20
 
@@ -74,7 +75,8 @@ class StreamFields(BaseModel):
     """What a person can say of a stream. Lengths are in seconds.
 
     `max_attempts` is how often in a row a connection is tried, None for "until the end". `mp3_quality` counts where
-    the source is not MP3 already.
+    the source is not MP3 already. `keep_days`, `keep_count` and `keep_gigabytes` say which recordings are kept here,
+    None for all of them; one that any of the three gives up goes.
     """
 
     model_config = ConfigDict(extra="forbid", from_attributes=True)
@@ -100,6 +102,9 @@ class StreamFields(BaseModel):
     verify_tls: bool = True
     destination_ids: Annotated[list[RowId], Field(max_length=MOST_DESTINATIONS), AfterValidator(_check_ids)] = []
     delete_after_delivery: bool = False
+    keep_days: Annotated[int, Field(ge=1, le=LONGEST_KEPT)] | None = None
+    keep_count: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    keep_gigabytes: Annotated[float, Field(ge=0.001, le=1_000_000, allow_inf_nan=False)] | None = None
 
     @property
     def urls(self) -> list[str]:
@@ -130,5 +135,12 @@ class Stream(Base):
     verify_tls: Mapped[bool]
     destination_ids: Mapped[list[int]]
     delete_after_delivery: Mapped[bool]
+    keep_days: Mapped[int | None]
+    keep_count: Mapped[int | None]
+    keep_gigabytes: Mapped[float | None]
+    keep_agreed: Mapped[dict[str, Any] | None] = mapped_column(
+        doc="the rule by which recordings may be deleted unasked"
+    )
+    keep_looked_at: Mapped[datetime | None] = mapped_column(doc="when its recordings were last held against the rule")
     artwork: Mapped[str | None] = mapped_column(doc="name of the uploaded cover in the artwork folder")
     created_at: Mapped[datetime]

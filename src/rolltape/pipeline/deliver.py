@@ -169,15 +169,19 @@ class Delivering:
             values: dict[str, Any] = {"error_code": refused[0].error_code, "error_message": message}
             return await self._sessions.advance(session, SessionState.FAILED, "failed", message, **values)
         plan = await self._sessions.plan(session)
+        values = {}
         if plan.stream.delete_after_delivery and rows and all(row.state is TransferState.DELIVERED for row in rows):
-            await self._delete_local(session, plan)
-        return await self._sessions.advance(session, SessionState.DONE, "done", "Done.")
+            values = await self._delete_local(session, plan)
+        return await self._sessions.advance(session, SessionState.DONE, "done", "Done.", **values)
 
-    async def _delete_local(self, session: Session, plan: Plan) -> None:
+    async def _delete_local(self, session: Session, plan: Plan) -> dict[str, Any]:
+        """Delete the recording here. Returns what its session has to tell about that."""
         assert session.file is not None
         file = self._workshop.recordings / session.file
         await asyncio.to_thread(file.unlink, missing_ok=True)
         await self._tell(session, "deleted", f"Deleted {session.file} here: {plan.stream.name} keeps no copy.")
+        why = "It was delivered, and its stream keeps no copy here."
+        return {"deleted_at": self._clock(), "deleted_why": why}
 
     async def _tell(self, session: Session, kind: str, message: str) -> None:
         log.info(message, action=kind, session_id=session.id)

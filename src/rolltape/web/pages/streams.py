@@ -218,6 +218,7 @@ def _fields(form: Form, **given: Any) -> StreamFields:
             "fallback_urls": lines(form.text("fallback_urls")),
             "max_duration": hours_and_minutes(form, "max_duration"),
             "max_attempts": or_none(form.text("max_attempts")),
+            **{name: or_none(form.text(name)) for name in ("keep_days", "keep_count", "keep_gigabytes")},
             "verify_tls": form.is_on("verify_tls"),
             "destination_ids": form.chosen("destination_ids"),
             "delete_after_delivery": form.is_on("delete_after_delivery"),
