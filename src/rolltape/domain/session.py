@@ -91,6 +91,7 @@ class Session(Base):
         Index("ix_sessions_state_start", "state", "planned_start", "id"),
         Index("ix_sessions_verdict_start", "verdict", "planned_start", "id"),
         Index("ix_sessions_stream_start", "stream_id", "planned_start"),
+        Index("ix_sessions_ended", "ended_at"),
         {"sqlite_autoincrement": True},  # takes lie in a folder named by the id: it is never given twice
     )
 

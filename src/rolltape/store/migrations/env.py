@@ -4,11 +4,13 @@ from alembic import context
 
 from rolltape.domain import (  # noqa: F401 (the tables)
     destination,
+    notification,
     preference,
     schedule,
     session,
     stream,
     take,
+    tally,
     transfer,
     user,
     waveform,
