@@ -12,9 +12,10 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import event, make_url
-from sqlalchemy.engine import URL, Connection, create_engine
+from sqlalchemy.engine import URL, Connection, Engine, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction
@@ -43,6 +44,7 @@ class Database:
     """
 
     def __init__(self, url: str, *, on_change: Callable[[set[str]], None] = lambda _tables: None) -> None:
+        self.url = url
         self._on_change = on_change
         address = _with_driver(url, _ASYNC_DRIVERS)
         self._is_sqlite = address.get_backend_name() == "sqlite"
@@ -100,21 +102,18 @@ async def migrate(url: str) -> None:
     Raises:
         DatabaseError: it is not ours, newer than this program, or cannot be opened.
     """
-    await asyncio.to_thread(_migrate, url)
+    await asyncio.to_thread(migrate_now, url)
 
 
-def _migrate(url: str) -> None:
+def migrate_now(url: str, revision: str = "head") -> None:
+    """As `migrate`, to any schema there was; the caller waits."""
     address = _with_driver(url, _SYNC_DRIVERS)
-    engine = create_engine(address)
-    if address.get_backend_name() == "sqlite":
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
+    engine = sync_engine(url)
+    config = _config()
     try:
         with engine.execution_options(immediate=True).begin() as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
     except SQLAlchemyError as exc:
         shown = address.render_as_string(hide_password=True)
         raise DatabaseError(f"{shown}: the database cannot be used: {exc.__cause__ or exc}") from exc
@@ -122,6 +121,27 @@ def _migrate(url: str) -> None:
         raise DatabaseError(f"the database was made by a newer Rolltape than this one: {exc}") from exc
     finally:
         engine.dispose()
+
+
+def sync_engine(url: str) -> Engine:
+    """Connections to the database at `url` for who may wait: migrations and backups."""
+    address = _with_driver(url, _SYNC_DRIVERS)
+    engine = create_engine(address)
+    if address.get_backend_name() == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def revisions() -> list[str]:
+    """The names of all schemas there were, the present one first."""
+    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    return config
 
 
 def _with_driver(url: str, drivers: dict[str, str]) -> URL:
