@@ -6,24 +6,31 @@ with "database is locked" when another one wrote in between, and no timeout help
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import event, make_url
-from sqlalchemy.engine import URL, Connection, Engine, create_engine
+from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, create_engine
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as TooLong
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction
 
 from rolltape.domain.errors import InputError, RolltapeError
+from rolltape.domain.units import Seconds
 
 APPLICATION_ID = 0x524F4C4C  # "ROLL", in the header of our SQLite files
-BUSY_TIMEOUT = 10_000  # ms that a statement waits for another program's lock
+# How long a statement waits for another program's lock, and a writer for its turn before that: who asks is answered
+# within the sum of both, be it by "try again soon".
+BUSY_TIMEOUT = 5_000  # ms
+LONGEST_TURN = Seconds(5)
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _ASYNC_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
@@ -40,10 +47,17 @@ class DatabaseError(RolltapeError):
 class Database:
     """Transactions on the database at `url`. `db` is what a transaction is called by its users.
 
-    `on_change` is called after each transaction that wrote, with the names of the tables it wrote to.
+    `on_change` is called after each transaction that wrote, with the names of the tables it wrote to; `on_damage`
+    with what SQLite says when it finds the file damaged.
     """
 
-    def __init__(self, url: str, *, on_change: Callable[[set[str]], None] = lambda _tables: None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        on_change: Callable[[set[str]], None] = lambda _tables: None,
+        on_damage: Callable[[str], None] = lambda _reason: None,
+    ) -> None:
         self.url = url
         self._on_change = on_change
         address = _with_driver(url, _ASYNC_DRIVERS)
@@ -52,6 +66,7 @@ class Database:
         if self._is_sqlite:
             event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
+            event.listen(self._engine.sync_engine, "handle_error", _tell_damage(on_damage))
         self._writers = self._engine.execution_options(immediate=True)
         # One writer at a time in this process: waiting in line is cheaper and fairer than polling a lock.
         self._turn = asyncio.Lock()
@@ -65,7 +80,7 @@ class Database:
     @contextlib.asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
         """A transaction that is committed at the end of the block, or rolled back when the block raises."""
-        turn = self._turn if self._is_sqlite else contextlib.nullcontext()
+        turn = self._own_turn() if self._is_sqlite else contextlib.nullcontext()
         async with turn, AsyncSession(self._writers, sync_session_class=_Writing, expire_on_commit=False) as db:
             async with db.begin():
                 yield db
@@ -75,6 +90,18 @@ class Database:
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+    @contextlib.asynccontextmanager
+    async def _own_turn(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(LONGEST_TURN):
+                await self._turn.acquire()
+        except TimeoutError as exc:
+            raise TooLong("Other writers took all the time.") from exc
+        try:
+            yield
+        finally:
+            self._turn.release()
 
 
 class _Writing(Session):
@@ -96,31 +123,63 @@ event.listen(_Writing, "after_flush", _note_rows)
 event.listen(_Writing, "do_orm_execute", _note_statement)
 
 
-async def migrate(url: str) -> None:
+async def migrate(url: str, *, before_change: Callable[[], None] = lambda: None) -> None:
     """Bring the database at `url` to the present schema, creating it where there is none.
+
+    All of it is one transaction: after a kill or with a full disk the database is as it was, and this is done again.
+    `before_change` is called (in a thread) before a database that has another schema is changed; when it raises,
+    nothing is.
 
     Raises:
         DatabaseError: it is not ours, newer than this program, or cannot be opened.
     """
-    await asyncio.to_thread(migrate_now, url)
+    await asyncio.to_thread(migrate_now, url, before_change=before_change)
 
 
-def migrate_now(url: str, revision: str = "head") -> None:
+def migrate_now(url: str, revision: str = "head", *, before_change: Callable[[], None] = lambda: None) -> None:
     """As `migrate`, to any schema there was; the caller waits."""
     address = _with_driver(url, _SYNC_DRIVERS)
     engine = sync_engine(url)
+    if address.get_backend_name() == "sqlite":
+        event.listen(engine, "connect", _put_off_foreign_keys)
     config = _config()
     try:
+        is_change = _is_other_schema(engine, ScriptDirectory.from_config(config))
+        if is_change:
+            before_change()
         with engine.execution_options(immediate=True).begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
+            if is_change:
+                _check_foreign_keys(connection)
     except SQLAlchemyError as exc:
         shown = address.render_as_string(hide_password=True)
-        raise DatabaseError(f"{shown}: the database cannot be used: {exc.__cause__ or exc}") from exc
+        raise DatabaseError(f"{shown}: the database cannot be used: {reason_of(exc)}") from exc
     except CommandError as exc:
         raise DatabaseError(f"the database was made by a newer Rolltape than this one: {exc}") from exc
     finally:
         engine.dispose()
+
+
+def _is_other_schema(engine: Engine, scripts: ScriptDirectory) -> bool:
+    """Whether the database has a schema, and not the present one.
+
+    Raises:
+        CommandError: it is none that there was.
+    """
+    with engine.connect() as connection:
+        present = MigrationContext.configure(connection).get_current_revision()
+    if present is None:
+        return False
+    scripts.get_revision(present)
+    return present != scripts.get_current_head()
+
+
+def _check_foreign_keys(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+        if broken is not None:
+            raise DatabaseError(f"the database cannot be brought up to date: rows of {broken[0]} point at nothing")
 
 
 def sync_engine(url: str) -> Engine:
@@ -136,6 +195,20 @@ def sync_engine(url: str) -> Engine:
 def revisions() -> list[str]:
     """The names of all schemas there were, the present one first."""
     return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
+
+
+def address_of(url: str) -> URL:
+    """The address of a database, with the driver for who may wait.
+
+    Raises:
+        InputError: it is none.
+    """
+    return _with_driver(url, _SYNC_DRIVERS)
+
+
+def reason_of(error: SQLAlchemyError) -> str:
+    """What the database itself says, in one line."""
+    return " ".join(str(error.__cause__ or error).split())
 
 
 def _config() -> Config:
@@ -172,6 +245,23 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
             cursor.execute(f"PRAGMA {pragma}")
     finally:
         cursor.close()
+
+
+def _put_off_foreign_keys(connection: Any, _record: object) -> None:
+    """A table that is made anew is dropped in between, which would delete all that points at it."""
+    connection.execute("PRAGMA foreign_keys = OFF")
+
+
+def _tell_damage(on_damage: Callable[[str], None]) -> Callable[[ExceptionContext], None]:
+    """For each error: tells those that say that the file is damaged."""
+    damaged = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+    def look(context: ExceptionContext) -> None:
+        code = getattr(context.original_exception, "sqlite_errorcode", None)
+        if code is not None and code & 0xFF in damaged:
+            on_damage(str(context.original_exception))
+
+    return look
 
 
 def _begin_sqlite(connection: Connection) -> None:
