@@ -9,6 +9,7 @@ import pytest
 
 from rolltape.capture import CaptureSettings
 from rolltape.domain.address import Egress
+from rolltape.domain.facts import facts_file
 from rolltape.domain.destination import DestinationFields, DestinationKind
 from rolltape.domain.session import Session
 from rolltape.domain.units import Seconds
@@ -65,9 +66,10 @@ class Line:
         return [event.kind for event in await self.bench.services.sessions.events(number)]
 
     def files(self) -> list[str]:
-        """Every file below the folder of recordings."""
-        found = self.workshop.recordings.rglob("*")
-        return sorted(str(file.relative_to(self.workshop.recordings)) for file in found if file.is_file())
+        """Every file below the folder of recordings, but for the facts that lie beside a recording."""
+        found = [file for file in self.workshop.recordings.rglob("*") if file.is_file()]
+        facts = {facts_file(file) for file in found}
+        return sorted(str(file.relative_to(self.workshop.recordings)) for file in found if file not in facts)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from rolltape.domain.units import Bytes, Seconds
 from rolltape.pipeline.workshop import Workshop
 from rolltape.services.clock import Clock
 from rolltape.services.destinations import host_key
+from rolltape.services.facts import remove_facts
 from rolltape.services.sessions import Sessions
 from rolltape.services.transfers import Transfers
 from rolltape.transfer import Breaker, Delivery, after, deliver, fruitless
@@ -179,6 +180,7 @@ class Delivering:
         assert session.file is not None
         file = self._workshop.recordings / session.file
         await asyncio.to_thread(file.unlink, missing_ok=True)
+        await asyncio.to_thread(remove_facts, file)
         await self._tell(session, "deleted", f"Deleted {session.file} here: {plan.stream.name} keeps no copy.")
         why = "It was delivered, and its stream keeps no copy here."
         return {"deleted_at": self._clock(), "deleted_why": why}

@@ -1,8 +1,8 @@
 """The second and third step: the takes of a session become one tagged MP3 under its final name.
 
 Order of safety: takes on disk → final under a temporary name → fsync → the name, size and hash in the database →
-rename → fsync of the folder → "recorded" in the database → only then are the takes removed. Killed anywhere in
-between, the next run finds either the takes or the finished file.
+rename → fsync of the folder → the facts beside it → "recorded" in the database → only then are the takes removed.
+Killed anywhere in between, the next run finds either the takes or the finished file.
 """
 
 import asyncio
@@ -19,12 +19,15 @@ import structlog
 from rolltape import process, tag
 from rolltape.capture import Journal, read_journal
 from rolltape.domain.errors import InputError, ProcessingError
+from rolltape.domain.facts import facts_of
 from rolltape.domain.labels import labels
 from rolltape.domain.recording import Account, account
 from rolltape.domain.session import Plan, Session, SessionState
 from rolltape.domain.titles import Mark, marks
 from rolltape.domain.units import Seconds
 from rolltape.pipeline.workshop import Workshop
+from rolltape.services.clock import Clock
+from rolltape.services.facts import write_facts
 from rolltape.services.sessions import Sessions
 from rolltape.services.transfers import Transfers
 
@@ -34,10 +37,11 @@ ASSEMBLED = "recording.mp3"  # in the takes' folder: one MP3, not tagged yet
 
 
 class Finishing:
-    def __init__(self, sessions: Sessions, transfers: Transfers, workshop: Workshop) -> None:
+    def __init__(self, sessions: Sessions, transfers: Transfers, workshop: Workshop, *, clock: Clock) -> None:
         self._sessions = sessions
         self._transfers = transfers
         self._workshop = workshop
+        self._clock = clock
         self._in_use: set[str] = set()  # names that files are being made for in this process, without case
 
     async def run(self, session: Session) -> tuple[bool, datetime | None]:
@@ -82,12 +86,22 @@ class Finishing:
     async def _hand_over(self, session: Session, plan: Plan) -> bool:
         assert session.file is not None
         assert session.size is not None
+        await asyncio.to_thread(self._leave_facts, session, plan)
         transfers = await self._transfers.prepare(session, plan, session.size, session.file)
         count = len(transfers)
         message = "Finished." if count == 0 else f"Finished; goes to {count} destination{'s' if count > 1 else ''}."
         return await self._sessions.advance(
             session, SessionState.DELIVERING, "finished", message, transfers=transfers, attempts=0
         )
+
+    def _leave_facts(self, session: Session, plan: Plan) -> None:
+        """Put the facts of the session beside its recording, for the day on which the database is lost."""
+        assert session.file is not None
+        try:
+            facts = facts_of(session, plan, finished_at=self._clock())
+            write_facts(facts, self._workshop.recordings / session.file)
+        except (OSError, ValueError) as exc:  # the recording itself is safe
+            log.warning("the facts could not be put beside the recording", action="facts_missing", exc_info=exc)
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class Pipeline:
         self._transfers = transfers
         self._clock = clock
         self._recording = Recording(sessions, workshop, clock=clock)
-        self._finishing = Finishing(sessions, transfers, workshop)
+        self._finishing = Finishing(sessions, transfers, workshop, clock=clock)
         self._delivering = Delivering(sessions, transfers, workshop, clock=clock)
 
     async def run(self, session_id: int) -> Next | None:

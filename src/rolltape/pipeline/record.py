@@ -10,11 +10,13 @@ import structlog
 
 from rolltape.capture import Journal, Recorder, read_journal
 from rolltape.domain.errors import RolltapeError, SourceError
+from rolltape.domain.facts import plan_facts_of
 from rolltape.domain.recording import Account, account
 from rolltape.domain.session import NOT_BEGUN, Plan, Session, SessionState, Wish
 from rolltape.pipeline.live import Live, LiveSessions
 from rolltape.pipeline.workshop import Workshop
 from rolltape.services.clock import Clock
+from rolltape.services.facts import write_plan
 from rolltape.services.sessions import MISSED, Sessions
 
 DISK_RETRY = timedelta(seconds=5)  # after the folder could not be written
@@ -55,7 +57,7 @@ class Recording:
         return await self._recorded(session, plan, await asyncio.to_thread(read_journal, folder), error)
 
     async def _capture(self, session: Session, plan: Plan, folder: Path) -> tuple[Live, SourceError | None]:
-        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(_prepare, folder, plan)
         recorder = Recorder(plan, folder, self._workshop.capture, on_event=lambda event: self.live.hear(session, event))
         live = Live(session, plan, recorder)
         if session.wish is Wish.STOP:
@@ -101,6 +103,14 @@ class Recording:
         if ours:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         return ours, None
+
+
+def _prepare(folder: Path, plan: Plan) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        write_plan(plan_facts_of(plan), folder)
+    except (OSError, ValueError) as exc:  # the takes come first; if they cannot be written either, that is told
+        log.warning("the plan could not be put beside the takes", action="facts_missing", exc_info=exc)
 
 
 def _sentence(found: Account) -> str:

@@ -25,6 +25,7 @@ from rolltape.domain.transfer import UNDER_WAY, Transfer, TransferState
 from rolltape.domain.units import Seconds
 from rolltape.domain.waveform import Waveform
 from rolltape.services.clock import Clock
+from rolltape.services.facts import remove_facts
 from rolltape.services.paging import Page, page
 from rolltape.services.streams import find as find_stream
 from rolltape.store import Database
@@ -276,6 +277,8 @@ class Sessions:
             if file is not None:
                 for part in file.parent.glob(f".{session.id}-*.part"):  # of a try that did not come to its end
                     part.unlink()
+            if file is not None:
+                remove_facts(file)  # or it would be found again one day
             if file is not None and with_file:
                 file.unlink(missing_ok=True)
         except OSError as exc:
