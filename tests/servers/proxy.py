@@ -25,9 +25,9 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def proxy(to_port: int, *, cut_after: int | None = None) -> Iterator[Proxy]:
-    """A proxy on 127.0.0.1 in front of `to_port`, until the block ends."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+def proxy(to_port: int, *, cut_after: int | None = None, host: str = "127.0.0.1") -> Iterator[Proxy]:
+    """A proxy on `host` (an address of this machine) in front of `to_port` of 127.0.0.1, until the block ends."""
+    with socket.create_server((host, 0)) as listener:
         made = Proxy(listener.getsockname()[1], cut_after)
         threading.Thread(target=_accept, args=(listener, to_port, made), daemon=True).start()
         try:
