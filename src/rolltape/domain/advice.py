@@ -70,6 +70,8 @@ _ADVICE = {
     "conflict": "It cannot be done as things are: the message says why; do that first.",
     "busy": "As much as possible is under way already: try again in a while.",
     "too_many_attempts": "There were too many wrong attempts: wait as long as the message says.",
+    # Telling people
+    "channel_error": "The message did not arrive: open the page Notifications, correct the address and test it.",
     # The destination
     "target_error": "The destination could not take the recording: open the destination and test it.",
     "target_unreachable": f"The destination could not be reached: {_WAIT}.",

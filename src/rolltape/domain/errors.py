@@ -12,6 +12,8 @@
     │   └── FormatUnsupported     it is no audio, or none that Rolltape can record
     ├── ProcessingError           the takes did not become a sound MP3
     ├── FfmpegMissing             FFmpeg cannot be started
+    ├── BackupError               a backup could not be written, or not be put in place
+    ├── ChannelError              a message did not get to whom it was for
     └── TargetError               a destination, while it is tested or delivered to
         ├── TargetUnreachable     a passing fault: worth a retry
         └── TargetRefused         the target said no: somebody has to do something first
@@ -108,6 +110,14 @@ class ProcessingError(RolltapeError):
 
 class FfmpegMissing(RolltapeError):
     code = "ffmpeg_missing"
+
+
+class ChannelError(RolltapeError):
+    code = "channel_error"
+
+
+class BackupError(RolltapeError):
+    code = "backup_failed"
 
 
 class TargetError(RolltapeError):

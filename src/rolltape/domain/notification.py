@@ -25,32 +25,30 @@ LONGEST_SECRET = 200
 OFTEN_ENOUGH = 24 * 60  # min; a sign of life less often than daily is none
 
 # The kinds of Apprise addresses that are taken: services in the internet, and servers whose host the address names.
-# Those that run programs of this machine or read its files are not among them. A test compares with Apprise.
-APPRISE_SCHEMES = frozenset(
-    """
-    46elks amqp amqps apprise apprises aprs atalk azure bark barks betterstack bluesky brevo bsky bulksms bulkvs
-    burstsms chanify clickatell clicksend cliq cm d7sms dapnet deltachat deltachats dingtalk discord dot eight00com
-    elks emby embys enigma2 enigma2s evolution evolutions exotel feishu firehydrant flock flowtriq flowtriqs fluxer
-    fluxers form forms freemobile gchat github goalert goalerts gorush gorushs gotify gotifys groundmail groupme
-    guilded gupshup hassio hassios httpsms humhub humhubs ifttt ilert incidentio infobip irc ircs jellyfin jellyfins
-    jira join json jsons kakao kakaotalk kaleyra kavenegar klr kodi kodis kook kudosity kumulos lametric lametrics
-    lark lauther lfg line mailersend mailgun mailto mailtos mastodon mastodons matrix matrixs misskey misskeys mmost
-    mmosts mobilemessage mobilemsg msg91 msgbird ncloud nclouds nctalk nctalks nexmo nostr notica noticas notifiarr
-    notifico notificos notifyre ntfy ntfys o365 octopush onebot onebots onesignal opsgenie pagerduty pagertree
-    parsep parseps pbul pinglet pinglets pingram pjet pjets plivo postmark pover prowl psafer psafers push pushdeer
-    pushdeers pushed pushme pushplus pushward pushy qq reddit resend revolt ringc rocket rockets ryver schan
-    sendgrid sendpulse serwersms ses session sessions seven sfr signal signalgrid signals signl4 simplepush sinch
-    slack smsc smseagle smseagles smsmanager smsmgr smstunnel smtp2go sns sogs sparkpost spike splunk spugpush spush
-    squadcast stackfield strmlabs synology synologys telesign telnyx tgram threema toot toots trigv trigvs tweet
-    twilio twist twitter viber victorops voipms vonage webex wechat wecom wecombot whapi whatsapp workflow workflows
-    wpush wxpusher wxteams x xbmc xbmcs xmatters xml xmls youlmk zalo zcliq zohocliq zoom zulip
-    """.split()
-)
-# Those that are not: they reach into this machine, read its files, or need a library that does not come with us.
-REFUSED_SCHEMES = frozenset(
-    "blink1 dbus fcm gio glib gnome growl kde macosx mqtt mqtts qt rsyslog smpp smpps syslog vapid windows xmpp "
-    "xmpps".split()
-)
+# Those that are refused reach into this machine, read its files, or need a library that does not come with us.
+_TAKEN = """
+46elks amqp amqps apprise apprises aprs atalk azure bark barks betterstack bluesky brevo bsky bulksms bulkvs
+burstsms chanify clickatell clicksend cliq cm d7sms dapnet deltachat deltachats dingtalk discord dot eight00com
+elks emby embys enigma2 enigma2s evolution evolutions exotel feishu firehydrant flock flowtriq flowtriqs fluxer
+fluxers form forms freemobile gchat github goalert goalerts gorush gorushs gotify gotifys groundmail groupme
+guilded gupshup hassio hassios httpsms humhub humhubs ifttt ilert incidentio infobip irc ircs jellyfin jellyfins
+jira join json jsons kakao kakaotalk kaleyra kavenegar klr kodi kodis kook kudosity kumulos lametric lametrics
+lark lauther lfg line mailersend mailgun mailto mailtos mastodon mastodons matrix matrixs misskey misskeys mmost
+mmosts mobilemessage mobilemsg msg91 msgbird ncloud nclouds nctalk nctalks nexmo nostr notica noticas notifiarr
+notifico notificos notifyre ntfy ntfys o365 octopush onebot onebots onesignal opsgenie pagerduty pagertree
+parsep parseps pbul pinglet pinglets pingram pjet pjets plivo postmark pover prowl psafer psafers push pushdeer
+pushdeers pushed pushme pushplus pushward pushy qq reddit resend revolt ringc rocket rockets ryver schan
+sendgrid sendpulse serwersms ses session sessions seven sfr signal signalgrid signals signl4 simplepush sinch
+slack smsc smseagle smseagles smsmanager smsmgr smstunnel smtp2go sns sogs sparkpost spike splunk spugpush spush
+squadcast stackfield strmlabs synology synologys telesign telnyx tgram threema toot toots trigv trigvs tweet
+twilio twist twitter viber victorops voipms vonage webex wechat wecom wecombot whapi whatsapp workflow workflows
+wpush wxpusher wxteams x xbmc xbmcs xmatters xml xmls youlmk zalo zcliq zohocliq zoom zulip
+"""
+_REFUSED = """
+blink1 dbus fcm gio glib gnome growl kde macosx mqtt mqtts qt rsyslog smpp smpps syslog vapid windows xmpp xmpps
+"""
+APPRISE_SCHEMES = frozenset(_TAKEN.split())
+REFUSED_SCHEMES = frozenset(_REFUSED.split())
 
 _SCHEME = re.compile(r"([a-z0-9]+)://\S", re.IGNORECASE)
 
@@ -199,7 +197,10 @@ class Message(Base):
 
 
 class Trouble(Base):
-    """A finding of the health page that lasts. `gone_since` is when it was first not there, None while it is."""
+    """A finding of the health page that lasts. `gone_since` is when it was first not there, None while it is.
+
+    `told_at` is None until it has lasted long enough to be told.
+    """
 
     __tablename__ = "troubles"
 
@@ -208,6 +209,7 @@ class Trouble(Base):
     text: Mapped[str]
     link: Mapped[str]
     since: Mapped[datetime]
+    told_at: Mapped[datetime | None]
     gone_since: Mapped[datetime | None]
 
 

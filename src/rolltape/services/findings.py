@@ -10,6 +10,7 @@ from sqlalchemy import Row, and_, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from rolltape.domain.notification import Channel
 from rolltape.domain.session import Session, SessionState
 from rolltape.domain.stream import Stream
 from rolltape.domain.transfer import Transfer, TransferState
@@ -100,6 +101,22 @@ async def of_missed(db: AsyncSession, now: datetime) -> list[Finding]:
     )
     advice = "What was missed cannot be had again. Look at the reason, so that the next one is recorded."
     return [Finding("missed", "warning", message.rstrip(), advice, "/sessions?state=missed")]
+
+
+async def of_channels(db: AsyncSession) -> list[Finding]:
+    """Channels of notifications that the last message, or sign of life, did not get through."""
+    query = select(Channel.id, Channel.name, Channel.last_error).where(Channel.enabled, Channel.last_error.is_not(None))
+    found = [
+        Finding(
+            "channel_failing",
+            "warning",
+            f"{name}: what it is told does not arrive. {error}",
+            "Correct its address, then test it. What waits for it is tried again for a day.",
+            f"/system/notifications/{number}",
+        )
+        for number, name, error in await db.execute(query.order_by(Channel.id))
+    ]
+    return _limited(found, "channels", "/system/notifications")
 
 
 def when(moment: datetime, zone: str) -> str:

@@ -1,6 +1,7 @@
 """Whether the service is well, what it has left, and whether that will do."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import time
@@ -22,6 +23,7 @@ from rolltape.domain.units import HOUR, BitsPerSecond, Bytes, Seconds
 from rolltape.ffmpeg.run import run_to_end
 from rolltape.services import findings
 from rolltape.services.clock import BUILT, Clock
+from rolltape.services.clock_steps import ClockSteps
 from rolltape.services.findings import Finding as Finding
 from rolltape.services.sessions import Sessions
 from rolltape.store import Database
@@ -76,6 +78,7 @@ class Health:
         clock: Clock,
         log_problem: Callable[[], str | None] = lambda: None,
         built: date = BUILT,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._sessions = sessions
@@ -87,6 +90,7 @@ class Health:
         self._built = built
         self._coming = _Remembered(self._look_ahead)
         self._troubles = _Remembered(self._look_back)
+        self._steps = ClockSteps(wall)
         self._ffmpeg_version = ""  # it stays the same while the service runs
         self._started = time.monotonic()
 
@@ -103,6 +107,15 @@ class Health:
         """The disk that recordings go to."""
         usage = shutil.disk_usage(self._folders["recordings"])
         return Disk(Bytes(usage.total), Bytes(usage.free))
+
+    def disks(self) -> dict[str, Disk]:
+        """The disk of each folder, by the folder's name; those that can be looked at."""
+        found = {}
+        for name, folder in self._folders.items():
+            with contextlib.suppress(OSError):
+                usage = shutil.disk_usage(folder)
+                found[name] = Disk(Bytes(usage.total), Bytes(usage.free))
+        return found
 
     async def ffmpeg_version(self) -> str:
         """What FFmpeg calls itself, "" if it cannot be asked."""
@@ -145,6 +158,7 @@ class Health:
                 *await findings.of_streams(db, now),
                 *await findings.of_destinations(db),
                 *await findings.of_missed(db, now),
+                *await findings.of_channels(db),
             ]
 
     async def is_ready(self) -> bool:
@@ -155,7 +169,7 @@ class Health:
         """What the service itself lacks; an error is a hindrance to recording."""
         found = [self._folder_finding(name, folder) for name, folder in self._folders.items()]
         found += [await self._database_finding(), self._beat_finding(), self._ffmpeg_finding()]
-        found += [self._clock_finding(), self._log_finding()]
+        found += [self._clock_finding(), self._steps.finding(), self._log_finding()]
         return [finding for finding in found if finding is not None]
 
     async def _database_finding(self) -> Finding | None:

@@ -40,6 +40,7 @@ def _add_notifications() -> None:
         sa.Column("text", sa.String(), nullable=False),
         sa.Column("link", sa.String(), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("told_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("gone_since", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_troubles")),
     )
