@@ -10,14 +10,19 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from rolltape.domain.address import Egress
+from rolltape.domain.address import Egress, check_url
 from rolltape.domain.errors import InputError
 from rolltape.domain.preference import PreferenceFields, Zone
+from rolltape.services.backups.seal import check_passphrase
 from rolltape.services.preferences import Fixed
 from rolltape.services.setup_code import SHORTEST, bare
 
 PREFIX = "ROLLTAPE_"
-SECRETS = ("database_url", "setup_code")  # can also come from a file, named by the variable with _FILE behind it
+SECRETS = (
+    "database_url",
+    "setup_code",
+    "backup_passphrase",
+)  # can also come from a file, named by the variable with _FILE behind it
 
 
 def _split(value: object) -> object:
@@ -46,10 +51,23 @@ def _check_proxy(address: str) -> str:
         raise InputError("trusted_proxies", message) from exc
 
 
+def _check_public_url(url: str) -> str:
+    url = url.rstrip("/")
+    if url and not url.lower().startswith(("http://", "https://")):
+        raise InputError("public_url", f"{url}: a public address begins with https:// or http://")
+    return check_url(url, "public_url") if url else url
+
+
 def _check_setup_code(code: str) -> str:
     if code and len(bare(code)) < SHORTEST:
         raise InputError("setup_code", f"a setup code has at least {SHORTEST} letters or digits")
     return code
+
+
+def _check_passphrase(passphrase: str) -> str:
+    if passphrase:
+        check_passphrase(passphrase)
+    return passphrase
 
 
 _HOSTS_HELP = (
@@ -118,6 +136,20 @@ class Settings(BaseSettings, PreferenceFields):
             "X-Forwarded-For are believed. From anybody else they could be lies.",
         )
     )
+    public_url: Annotated[str, AfterValidator(_check_public_url)] = Field(
+        "",
+        description="Address at which people open the pages, like https://radio.example.org/rolltape. Notifications "
+        "then have links to what they tell of; the service cannot know it by itself.",
+    )
+    backup_dir: Path = Field(
+        Path(),
+        description="Folder of the backups: on another disk, they outlive this one.",
+    )
+    backup_passphrase: Annotated[str, AfterValidator(_check_passphrase)] = Field(
+        "",
+        description="Passphrase of the backups that are made by themselves, 8 characters at least. With it they hold "
+        "passwords, keys and accounts, sealed; without, they hold none. It cannot be recovered.",
+    )
     setup_code: Annotated[str, AfterValidator(_check_setup_code)] = Field(
         "",
         description="What the first visit is asked for: 8 letters or digits at least. By default a random code, which "
@@ -131,9 +163,10 @@ class Settings(BaseSettings, PreferenceFields):
     def _fill_in(self) -> "Settings":
         self._given = frozenset(self.model_fields_set)
         self.data_dir = self.data_dir.expanduser().absolute()
-        for name in ("recordings", "log", "artwork", "config"):
+        for name in ("recordings", "log", "artwork", "config", "backup"):
             given: Path = getattr(self, f"{name}_dir")
-            chosen = self.data_dir / name if given == Path() else given.expanduser().absolute()
+            folder = "backups" if name == "backup" else name
+            chosen = self.data_dir / folder if given == Path() else given.expanduser().absolute()
             setattr(self, f"{name}_dir", chosen)
         if not self.database_url:
             self.database_url = f"sqlite:///{self.data_dir / 'rolltape.db'}"

@@ -85,6 +85,14 @@ class PreferenceFields(BaseModel):
         10, "Size of a log file", "A larger one is closed, and a new one begun.", "MB", ge=1, le=1000
     )
     log_retention: int = _field(30, "Keep log files for", "Older ones are removed.", "days", ge=1, le=3650)
+    backup_hour: int = _field(
+        4, "Hour of the daily backup", "In the time zone of the pages. One that was slept through is made up for.",
+        "o'clock", ge=0, le=23,
+    )  # fmt: skip
+    backups_kept: int = _field(
+        7, "Daily backups kept", "Older ones are removed; those that you made or brought stay.", "backups",
+        ge=1, le=1000,
+    )  # fmt: skip
 
 
 class Preference(Base):

@@ -18,6 +18,7 @@ from rolltape.domain.words import MONTHS, WEEKDAYS
 
 RECENT = timedelta(days=7)  # older troubles are history
 MOST_EACH = 10  # findings of one kind; the rest is counted
+OLD_BACKUP = timedelta(days=2)  # one that failed is made up for within hours
 MANY_ATTEMPTS = 4  # of a transfer; by then its destination has been away for minutes
 
 _GOT_ON = (SessionState.PROCESSING, SessionState.DELIVERING, SessionState.DONE)
@@ -117,6 +118,18 @@ async def of_channels(db: AsyncSession) -> list[Finding]:
         for number, name, error in await db.execute(query.order_by(Channel.id))
     ]
     return _limited(found, "channels", "/system/notifications")
+
+
+async def of_backups(db: AsyncSession, now: datetime, last: datetime | None) -> list[Finding]:
+    """That there is no recent backup, once there is something to lose. `last` is when the newest was made."""
+    first = await db.scalar(select(func.min(Stream.created_at)))
+    since = first if last is None else last
+    if first is None or since is None or now - since <= OLD_BACKUP:
+        return []
+    age = (now - since).days
+    message = "There is no backup." if last is None else f"The last backup was made {age} days ago."
+    advice = "Make one now. If that fails, it says why; make sure that the folder of backups can be written."
+    return [Finding("no_recent_backup", "warning", message, advice, "/system/backups")]
 
 
 def when(moment: datetime, zone: str) -> str:

@@ -15,13 +15,14 @@ import psutil
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from rolltape.domain.errors import RolltapeError
+from rolltape.domain.errors import BackupError, RolltapeError
 from rolltape.domain.forecast import Forecast, Need, forecast
 from rolltape.domain.session import NOT_BEGUN, Session, SessionState
 from rolltape.domain.stream import Stream
 from rolltape.domain.units import HOUR, BitsPerSecond, Bytes, Seconds
 from rolltape.ffmpeg.run import run_to_end
 from rolltape.services import findings
+from rolltape.services.backups import Backup
 from rolltape.services.clock import BUILT, Clock
 from rolltape.services.clock_steps import ClockSteps
 from rolltape.services.findings import Finding as Finding
@@ -65,7 +66,9 @@ class _Remembered(Generic[Answer]):
 
 
 class Health:
-    """`beat` tells how many seconds ago the scheduler last ticked, `log_problem` why no log files are kept."""
+    """`beat` tells how many seconds ago the scheduler last ticked, `log_problem` why no log files are kept,
+    `last_backup` which one is the newest.
+    """
 
     def __init__(
         self,
@@ -77,6 +80,7 @@ class Health:
         beat: Callable[[], Seconds],
         clock: Clock,
         log_problem: Callable[[], str | None] = lambda: None,
+        last_backup: Callable[[], Awaitable[Backup | None]] | None = None,
         built: date = BUILT,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -87,6 +91,7 @@ class Health:
         self._beat = beat
         self._clock = clock
         self._log_problem = log_problem
+        self._last_backup = last_backup
         self._built = built
         self._coming = _Remembered(self._look_ahead)
         self._troubles = _Remembered(self._look_back)
@@ -159,7 +164,15 @@ class Health:
                 *await findings.of_destinations(db),
                 *await findings.of_missed(db, now),
                 *await findings.of_channels(db),
+                *await self._backup_findings(db, now),
             ]
+
+    async def _backup_findings(self, db: AsyncSession, now: datetime) -> list[Finding]:
+        try:
+            last = await self._last_backup() if self._last_backup is not None else None
+        except BackupError:  # the folder cannot be read; then there is none that could be used
+            last = None
+        return await findings.of_backups(db, now, last.created if last is not None else None)
 
     async def is_ready(self) -> bool:
         """Whether sessions can be recorded. What needs attention, but is no hindrance, does not count."""

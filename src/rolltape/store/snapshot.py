@@ -15,12 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, MetaData, Table, func, insert, select, text
+from sqlalchemy import Column, MetaData, Table, func, insert, inspect, select, text
 from sqlalchemy import types as sql
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from rolltape.domain.errors import InputError
+from rolltape.store.condition import file_of
 from rolltape.store.database import DatabaseError, migrate_now, sync_engine
 
 JsonRow = dict[str, Any]
@@ -70,6 +71,27 @@ def snapshot(url: str) -> Iterator[Snapshot]:
     try:
         with engine.connect().execution_options(**options) as connection:
             yield Snapshot(connection)
+    except SQLAlchemyError as exc:
+        raise DatabaseError(f"the database cannot be read: {exc.__cause__ or exc}") from exc
+    finally:
+        engine.dispose()
+
+
+def revision_of(url: str) -> str:
+    """The revision of the schema of the database at `url`; "" where there is none yet.
+
+    Raises:
+        DatabaseError: it cannot be read.
+    """
+    file = file_of(url)
+    if file is not None and not (file.is_file() and file.stat().st_size):
+        return ""  # to open it would make it
+    engine = sync_engine(url)
+    try:
+        with engine.connect() as connection:
+            if not inspect(connection).has_table(VERSION_TABLE):
+                return ""
+            return str(connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")) or "")
     except SQLAlchemyError as exc:
         raise DatabaseError(f"the database cannot be read: {exc.__cause__ or exc}") from exc
     finally:
@@ -192,7 +214,8 @@ def _insert(connection: Connection, table: Table, rows: list[dict[str, Any]]) ->
 
 def _batches(rows: Iterable[tuple[str, JsonRow]]) -> Iterator[tuple[str, list[JsonRow]]]:
     """Rows of one table at a time, as many as may be in memory at once."""
-    name, batch, size = "", [], 0
+    name, size = "", 0
+    batch: list[JsonRow] = []
     for table, row in rows:
         if batch and (table != name or len(batch) == BATCH or size > LARGEST_BATCH):
             yield name, batch
