@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolltape.domain.address import Egress, check_url, mask, mask_all, with_secrets_of, without_secrets
+from rolltape.domain.address import Egress, check_url, hides_secret, mask, mask_all, with_secrets_of, without_secrets
 from rolltape.domain.errors import InputError
 
 
@@ -199,3 +199,20 @@ def test_what_is_exported_of_an_address_has_no_secrets_and_finds_them_again(url:
     assert without_secrets(url) == hidden
     assert with_secrets_of(hidden, ["http://other/", url]) == url
     assert with_secrets_of(hidden, []) == hidden
+
+
+@pytest.mark.parametrize(
+    ("url", "hides"),
+    [
+        ("http://user:***@host/", True),
+        ("http://host/a?channel=1&token=***", True),
+        ("http://user:pass@host/a?token=***", True),
+        ("http://host/***?channel=***", False),
+        ("http://***@host/", False),
+        ("http://host/a?token=*", False),
+        ("http://[broken:***@", False),
+        ("", False),
+    ],
+)
+def test_an_address_that_hides_its_secret_is_known(url: str, hides: bool) -> None:
+    assert hides_secret(url) is hides

@@ -91,6 +91,19 @@ def with_secrets_of(url: str, known: Iterable[str]) -> str:
     return next((whole for whole in known if without_secrets(whole) == url), url)
 
 
+def hides_secret(url: str) -> bool:
+    """Whether `***` stands in `url` in the place of a password or key."""
+    try:
+        parts = urlsplit(url)
+        login, _, _ = parts.netloc.rpartition("@")
+    except ValueError:
+        return False
+    if login.partition(":")[2] == HIDDEN:
+        return True
+    pairs = (pair.partition("=") for pair in parts.query.split("&"))
+    return any(value == HIDDEN and _SECRET_NAME.search(name) for name, _, value in pairs)
+
+
 def mask_all(text: str) -> str:
     """`text` with every address in it masked, whatever its scheme, and however it is quoted."""
     return "".join(_mask_word(word) if "://" in word else word for word in re.split(r"(\s+)", text))

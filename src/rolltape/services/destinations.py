@@ -65,10 +65,14 @@ class Destinations:
 
     async def create(self, fields: DestinationFields) -> Destination:
         async with self._database.write() as db:
-            destination = Destination(**fields.model_dump(), created_at=self._clock())
-            db.add(destination)
-            with unique_name("destination", fields.name):
-                await db.flush()
+            return await self.enter(db, fields)
+
+    async def enter(self, db: AsyncSession, fields: DestinationFields) -> Destination:
+        """A new destination, as part of a larger change."""
+        destination = Destination(**fields.model_dump(), created_at=self._clock())
+        db.add(destination)
+        with unique_name("destination", fields.name):
+            await db.flush()
         return destination
 
     async def update(self, destination_id: int, changes: dict[str, Any]) -> Destination:
@@ -76,31 +80,39 @@ class Destinations:
         async with self._database.write() as db:
             destination = await find(db, destination_id)
             before = DestinationFields.model_validate(destination)
-            fields = DestinationFields.model_validate(before.model_dump() | changes)
-            for name, value in fields.model_dump().items():
-                setattr(destination, name, value)
-            if (fields.kind, fields.host, fields.port) != (before.kind, before.host, before.port):
-                _set_host_key(destination, None)
-            with unique_name("destination", fields.name):
-                await db.flush()
-            await self._queue_again(db, destination)
+            await self.replace(db, destination, DestinationFields.model_validate(before.model_dump() | changes))
         self._wake()
         return destination
+
+    async def replace(self, db: AsyncSession, destination: Destination, fields: DestinationFields) -> None:
+        """Give a destination these fields, as part of a larger change."""
+        before = DestinationFields.model_validate(destination)
+        for name, value in fields.model_dump().items():
+            setattr(destination, name, value)
+        if (fields.kind, fields.host, fields.port) != (before.kind, before.host, before.port):
+            _set_host_key(destination, None)
+        with unique_name("destination", fields.name):
+            await db.flush()
+        await self._queue_again(db, destination)
 
     async def delete(self, destination_id: int) -> None:
         """Delete a destination; what is under way to it is cancelled, and streams no longer name it."""
         async with self._database.write() as db:
-            destination = await find(db, destination_id)
-            for stream in await db.scalars(select(Stream)):
-                if destination_id in stream.destination_ids:
-                    stream.destination_ids = [number for number in stream.destination_ids if number != destination_id]
-            await db.execute(
-                update(Transfer)
-                .where(Transfer.destination_id == destination_id, Transfer.state != TransferState.DELIVERED)
-                .values(state=TransferState.CANCELLED, error_message="The destination was deleted.")
-            )
-            await db.delete(destination)
+            await self.remove(db, destination_id)
         self._wake()
+
+    async def remove(self, db: AsyncSession, destination_id: int) -> None:
+        """Delete a destination, as part of a larger change."""
+        destination = await find(db, destination_id)
+        for stream in await db.scalars(select(Stream)):
+            if destination_id in stream.destination_ids:
+                stream.destination_ids = [number for number in stream.destination_ids if number != destination_id]
+        await db.execute(
+            update(Transfer)
+            .where(Transfer.destination_id == destination_id, Transfer.state != TransferState.DELIVERED)
+            .values(state=TransferState.CANCELLED, error_message="The destination was deleted.")
+        )
+        await db.delete(destination)
 
     async def test(self, destination_id: int) -> transfer.Trial:
         """Log in, write, rename and delete a small file; says how much space is free."""

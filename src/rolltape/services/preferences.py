@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from rolltape.domain.errors import InputError
 from rolltape.domain.log import LEVELS, LogLevel
@@ -101,13 +102,18 @@ class Preferences:
         """
         values = self._checked(changes)
         async with self._database.write() as db:
-            for name in changes:
-                await db.execute(delete(Preference).where(Preference.name == name))
-                if changes[name] is not None:
-                    db.add(Preference(name=name, value=values.model_dump(mode="json")[name]))
+            plain = values.model_dump(mode="json")
+            await self.enter(db, {name: None if changes[name] is None else plain[name] for name in changes})
         self.values = values
         self._apply(values)
         log.info("preferences were changed", action="preferences_changed", preferences=", ".join(changes))
+
+    async def enter(self, db: AsyncSession, changes: Mapping[str, Any]) -> None:
+        """Write changes that are checked, as part of a larger change; `load` has to follow."""
+        for name, value in changes.items():
+            await db.execute(delete(Preference).where(Preference.name == name))
+            if value is not None:
+                db.add(Preference(name=name, value=value))
 
     def _checked(self, changes: Mapping[str, Any]) -> PreferenceFields:
         for name in changes:

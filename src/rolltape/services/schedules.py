@@ -195,10 +195,38 @@ class Schedules:
     async def delete(self, schedule_id: int) -> None:
         """Delete a schedule and its sessions to come. What has begun goes on, and what is over stays."""
         async with self._database.write() as db:
-            schedule = await _find(db, schedule_id)
-            await db.execute(_not_begun(schedule_id))
-            await db.delete(schedule)
+            await self.remove(db, schedule_id)
         self._wake()
+
+    async def remove(self, db: AsyncSession, schedule_id: int) -> None:
+        """Delete a schedule, as part of a larger change."""
+        schedule = await _find(db, schedule_id)
+        await db.execute(_not_begun(schedule_id))
+        await db.delete(schedule)
+
+    async def take_over(self, db: AsyncSession, fields: ScheduleFields, schedule_id: int | None = None) -> None:
+        """A new schedule, or other fields for one, as part of a larger change. `plan(everything=True)` has to follow.
+
+        A date that has passed is taken as it is: it records nothing any more.
+        """
+        now = self._clock()
+        values = fields.model_dump() | {"at": _moment(fields)}
+        try:
+            planned = _plan_from(fields, rule_of(fields), now)
+        except InputError:
+            planned = now
+        if schedule_id is None:
+            db.add(Schedule(**values, created_at=now, planned_until=planned))
+            return
+        schedule = await _find(db, schedule_id)
+        if any(getattr(schedule, name) != values[name] for name in ("cron", "at", "timezone", "duration")):
+            schedule.planned_until = planned
+        elif fields.enabled and not schedule.enabled:
+            schedule.planned_until = now
+        for name, value in values.items():
+            setattr(schedule, name, value)
+        if not fields.enabled:
+            await db.execute(_not_begun(schedule_id))
 
     def preview(self, fields: ScheduleFields, *, count: int) -> Preview:
         """What a schedule would mean.
@@ -299,6 +327,10 @@ class Schedules:
         return {
             schedule.id: _outlook(schedule, skipped[schedule.id], last.get(schedule.id), now) for schedule in schedules
         }
+
+    def wake(self) -> None:
+        """The plan has changed by something else than the methods above."""
+        self._wake()
 
     # What the planner does
 

@@ -73,33 +73,44 @@ class Streams:
 
     async def create(self, fields: StreamFields) -> Stream:
         async with self._database.write() as db:
-            await _check_destinations(db, fields.destination_ids)
-            stream = Stream(**fields.model_dump(), created_at=self._clock())
-            db.add(stream)
             with unique_name("stream", fields.name):
-                await db.flush()
+                (stream,) = await self.enter(db, [fields])
         return stream
+
+    async def enter(self, db: AsyncSession, every: Sequence[StreamFields]) -> list[Stream]:
+        """New streams, as part of a larger change."""
+        await _check_destinations(db, sorted({number for fields in every for number in fields.destination_ids}))
+        streams = [Stream(**fields.model_dump(), created_at=self._clock()) for fields in every]
+        db.add_all(streams)
+        await db.flush()
+        return streams
 
     async def update(self, stream_id: int, changes: dict[str, Any]) -> Stream:
         """Change the named fields. Running sessions go on as they began."""
         async with self._database.write() as db:
             stream = await find(db, stream_id)
             fields = StreamFields.model_validate(StreamFields.model_validate(stream).model_dump() | changes)
-            await _check_destinations(db, fields.destination_ids)
-            for name, value in fields.model_dump().items():
-                setattr(stream, name, value)
-            with unique_name("stream", fields.name):
-                await db.flush()
+            await self.replace(db, stream, fields)
         return stream
+
+    async def replace(self, db: AsyncSession, stream: Stream, fields: StreamFields) -> None:
+        """Give a stream these fields, as part of a larger change."""
+        await _check_destinations(db, fields.destination_ids)
+        for name, value in fields.model_dump().items():
+            setattr(stream, name, value)
+        with unique_name("stream", fields.name):
+            await db.flush()
 
     async def delete(self, stream_id: int) -> None:
         """Delete a stream and its schedules. Sessions that have begun stay, with what they recorded."""
         async with self._database.write() as db:
-            stream = await find(db, stream_id)
-            await db.execute(
-                delete(Session).where(Session.stream_id == stream_id, Session.state == SessionState.SCHEDULED)
-            )
-            await db.delete(stream)
+            await self.remove(db, stream_id)
+
+    async def remove(self, db: AsyncSession, stream_id: int) -> None:
+        """Delete a stream, as part of a larger change."""
+        stream = await find(db, stream_id)
+        await db.execute(delete(Session).where(Session.stream_id == stream_id, Session.state == SessionState.SCHEDULED))
+        await db.delete(stream)
         # The cover stays where a session that has begun still needs it; clean-up is by what nothing refers to.
 
     async def outlooks(self, ids: Sequence[int]) -> dict[int, Outlook]:
