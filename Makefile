@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 PYTEST_WORKERS ?= 3
 
-.PHONY: run demo test check format lock screenshots docs benchmark clean
+.PHONY: run demo test container-test check format lock screenshots docs benchmark clean
 
 run: $(VENV)/ready
 	$(BIN)/rolltape serve
@@ -19,6 +19,12 @@ demo: $(VENV)/ready
 test: $(VENV)/dev-ready
 	./tests/install-servers
 	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal
+
+# Builds the image, runs it and takes it down again, with docker or podman. What this machine needs for that comes from
+# the environment: CONTAINER_ENGINE, CONTAINER_BUILD_OPTIONS, CONTAINER_RUN_OPTIONS, CONTAINER_COMPOSE_OPTIONS.
+container-test: $(VENV)/dev-ready
+	./tests/install-servers
+	$(BIN)/pytest -o addopts="-q --strict-markers --strict-config" tests/container
 
 check: $(VENV)/dev-ready
 	$(BIN)/ruff format --check .

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-from tests.servers.process import free_port, wait_until
+from tests.servers.process import wait_until
 from tests.servers.rolltape import Rolltape
 
 ROOT = Path(__file__).parent.parent.parent
