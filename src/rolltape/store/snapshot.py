@@ -10,7 +10,7 @@ import binascii
 import contextlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,13 @@ from rolltape.store.condition import file_of
 from rolltape.store.database import DatabaseError, migrate_now, sync_engine
 
 JsonRow = dict[str, Any]
+Reader = Callable[[Column[Any], Any], Any]  # makes a value of a column of what JSON has
 
 BATCH = 500  # rows that are read or written at once
 LARGEST_BATCH = 4 * 1024**2  # characters of rows that are kept in memory at once
 VERSION_TABLE = "alembic_version"  # where a database notes its revision
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 _LARGEST = {sql.BigInteger: 2**63, sql.Integer: 2**31}  # what PostgreSQL takes; SQLite would take more
 
 
@@ -126,7 +128,8 @@ class Fresh:
             with writers.begin() as connection:
                 for name, batch in _batches(rows):
                     table = self._tables[name]
-                    connection.execute(insert(table), [_checked_row(table, row) for row in batch])
+                    readers = [(column, _reader(column)) for column in table.columns]
+                    connection.execute(insert(table), [_checked_row(table, readers, row) for row in batch])
         except IntegrityError as exc:
             raise InputError("backup", f"Its rows do not fit together: {exc.orig}.", code="backup_damaged") from exc
         except SQLAlchemyError as exc:
@@ -156,6 +159,8 @@ class Fresh:
 
 def to_json(value: Any) -> Any:
     """A value of a row as JSON has it."""
+    if type(value) in _PLAIN:  # nearly all of them
+        return value
     if isinstance(value, datetime):
         return (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)).isoformat()
     if isinstance(value, bytes | memoryview):
@@ -163,8 +168,8 @@ def to_json(value: Any) -> Any:
     return value
 
 
-def from_json(column: Column[Any], value: Any) -> Any:
-    """What `to_json` made of a value of `column`.
+def from_json(column: Column[Any], value: Any, read: Reader | None = None) -> Any:
+    """What `to_json` made of a value of `column`. `read` is its reader, for who knows it already.
 
     Raises:
         InputError: it made nothing like that.
@@ -172,7 +177,7 @@ def from_json(column: Column[Any], value: Any) -> Any:
     if value is None and column.nullable:
         return None
     try:
-        return _reader(column)(column, value)
+        return (read or _reader(column))(column, value)
     except (ValueError, TypeError, RecursionError) as exc:
         message = f"{column.table.name}: {str(value)[:40]!r} is no value for {column.name}."
         raise InputError("backup", message, code="backup_damaged") from exc
@@ -227,13 +232,13 @@ def _batches(rows: Iterable[tuple[str, JsonRow]]) -> Iterator[tuple[str, list[Js
         yield name, batch
 
 
-def _checked_row(table: Table, row: JsonRow) -> dict[str, Any]:
-    if set(row) != set(table.columns.keys()):
+def _checked_row(table: Table, readers: list[tuple[Column[Any], Reader]], row: JsonRow) -> dict[str, Any]:
+    if row.keys() != {column.name for column, _ in readers}:
         raise InputError("backup", f"{table.name}: a row has other columns than expected.", code="backup_damaged")
-    return {column.name: from_json(column, row[column.name]) for column in table.columns}
+    return {column.name: from_json(column, row[column.name], read) for column, read in readers}
 
 
-def _reader(column: Column[Any]) -> Any:
+def _reader(column: Column[Any]) -> Reader:
     kind = column.type
     for type_, read in _READERS:
         if isinstance(kind, type_):
@@ -292,7 +297,7 @@ def _read_json(_column: Column[Any], value: Any) -> Any:
     return value
 
 
-_READERS = (
+_READERS: tuple[tuple[type[sql.TypeEngine[Any]], Reader], ...] = (
     (sql.Boolean, _read_boolean),
     (sql.Integer, _read_whole),
     (sql.Float, _read_number),

@@ -97,7 +97,7 @@ class Writer:
         info.external_attr = (stat.S_IFREG | 0o600) << 16
         size, digest = 0, hashlib.sha256()
         with self._zip.open(info, "w") as member:
-            for chunk in chunks:
+            for chunk in _joined(chunks):
                 member.write(chunk)
                 digest.update(chunk)
                 size += len(chunk)
@@ -301,6 +301,18 @@ def _compare(found: dict[str, zipfile.ZipInfo], members: dict[str, Member]) -> N
     for name, member in members.items():
         if found[name].file_size != member.size:
             raise damaged(f"{name} has another size than it should")
+
+
+def _joined(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same in larger pieces: rows are small, and each piece is packed by itself."""
+    held, size = [], 0
+    for chunk in chunks:
+        held.append(chunk)
+        size += len(chunk)
+        if size >= CHUNK:
+            yield b"".join(held)
+            held, size = [], 0
+    yield b"".join(held)
 
 
 def _lines(name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
