@@ -19,18 +19,23 @@ from rolltape import __version__, logs, services, web
 from rolltape.capture import CaptureSettings
 from rolltape.domain.errors import RolltapeError
 from rolltape.domain.preference import PreferenceFields, component_levels
-from rolltape.domain.units import Seconds, megabytes
+from rolltape.domain.units import MINUTE, Seconds, megabytes
 from rolltape.engine import LocalEngine
 from rolltape.ffmpeg.run import find
 from rolltape.pipeline import Pipeline, Queue, Workshop
 from rolltape.scheduler import Scheduler
+from rolltape.services import lost as lost_
+from rolltape.services.backups import Places
 from rolltape.services.clock import Clock, utc_now
 from rolltape.settings import Settings
 from rolltape.store import Database, migrate
+from rolltape.store.condition import file_of, has_sound_header
 from rolltape.transfer import TransferSettings
 
 GRACE = 3  # s that open connections get when the service stops
 BACKLOG = 512  # connections that may wait to be accepted
+DATABASE_LOOK = Seconds(5)  # between looks whether the database is still the one that was opened
+DAMAGED_AGAIN = Seconds(10 * MINUTE)  # when it is damaged within this of a start, another start does not help
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +45,10 @@ class StartError(RolltapeError):
 
     code = "start"
     permanent = True
+
+
+class DatabaseBroken(StartError):
+    """The database does not stay sound."""
 
 
 class App:
@@ -56,7 +65,10 @@ class App:
             transfers_per_destination=settings.max_transfers_per_destination,
         )
         self.news = services.News()
-        self.database = Database(settings.database_url, on_change=self.news.tell)
+        self.database = Database(settings.database_url, on_change=self.news.tell, on_damage=self._note_damage)
+        self.damaged = asyncio.Event()  # the database; only a new start puts that in order
+        self._clock = clock
+        self._tasks: list[asyncio.Task[None]] = []
         self.services = self._build_services(clock)
         self.pipeline = Pipeline(self.services.sessions, self.services.transfers, self.workshop, clock=clock)
         self.engine = LocalEngine(
@@ -81,16 +93,50 @@ class App:
         sessions = services.Sessions(
             database, recordings=settings.recordings_dir, timezone=settings.timezone, clock=clock, wake=self.wake
         )
+        streams = services.Streams(
+            database, artwork=settings.artwork_dir, capture_settings=self.workshop.capture, clock=clock
+        )
+        schedules = services.Schedules(
+            database,
+            clock=clock,
+            wake=self.wake,
+            most_at_once=lambda: self.services.preferences.values.max_concurrent_sessions,
+        )
+        destinations = services.Destinations(
+            database, transfer_settings=self.workshop.transfer, clock=clock, wake=self.wake
+        )
+        preferences = services.Preferences(
+            database, given=settings.preferences, locked=settings.locked, fixed=settings.fixed, apply=self._apply
+        )
+        health = services.Health(
+            database,
+            sessions,
+            folders={"data": settings.data_dir, "recordings": settings.recordings_dir},
+            find_ffmpeg=lambda: find(settings.ffmpeg),
+            beat=lambda: Seconds(time.monotonic() - self.scheduler.last_beat),
+            clock=clock,
+            log_problem=logs.problem,
+            last_backup=lambda: self.services.backups.latest(),
+        )
+        notifications = services.Notifications(
+            database,
+            health,
+            keys=settings.config_dir,
+            egress=settings.egress,
+            clock=clock,
+            public_url=settings.public_url,
+        )
+        backups = services.Backups(
+            database,
+            Places(settings.backup_dir, settings.artwork_dir, settings.config_dir, settings.recordings_dir),
+            clock=clock,
+            preferences=lambda: preferences.values,
+            restored=self._restored,
+            passphrase=settings.backup_passphrase,
+        )
         return services.Services(
-            streams=services.Streams(
-                database, artwork=settings.artwork_dir, capture_settings=self.workshop.capture, clock=clock
-            ),
-            schedules=services.Schedules(
-                database,
-                clock=clock,
-                wake=self.wake,
-                most_at_once=lambda: self.services.preferences.values.max_concurrent_sessions,
-            ),
+            streams=streams,
+            schedules=schedules,
             sessions=sessions,
             listening=services.Listening(
                 sessions, recordings=settings.recordings_dir, ffmpeg=self.workshop.capture.ffmpeg
@@ -99,26 +145,27 @@ class App:
                 settings.data_dir / "samples", capture_settings=self.workshop.capture, clock=clock
             ),
             transfers=services.Transfers(database, clock=clock, wake=self.wake),
-            destinations=services.Destinations(
-                database, transfer_settings=self.workshop.transfer, clock=clock, wake=self.wake
+            destinations=destinations,
+            recovery=services.Recovery(
+                database,
+                data_dir=settings.data_dir,
+                recordings=settings.recordings_dir,
+                clock=clock,
+                wake=self.wake,
             ),
             tokens=services.Tokens(database, clock=clock),
             users=services.Users(database, data_dir=settings.data_dir, setup_code=settings.setup_code, clock=clock),
-            health=services.Health(
-                database,
-                sessions,
-                folders={"data": settings.data_dir, "recordings": settings.recordings_dir},
-                find_ffmpeg=lambda: find(settings.ffmpeg),
-                beat=lambda: Seconds(time.monotonic() - self.scheduler.last_beat),
-                clock=clock,
-                log_problem=logs.problem,
-            ),
+            health=health,
+            notifications=notifications,
+            figures=services.Figures(database, health, notifications, clock=clock),
             news=self.news,
             keys=services.Keys(settings.config_dir),
             logs=services.Logs(settings.log_dir),
-            preferences=services.Preferences(
-                database, given=settings.preferences, locked=settings.locked, fixed=settings.fixed, apply=self._apply
+            preferences=preferences,
+            configuration=services.Configuration(
+                database, destinations=destinations, streams=streams, schedules=schedules, preferences=preferences
             ),
+            backups=backups,
         )
 
     def _apply(self, preferences: PreferenceFields) -> None:
@@ -128,6 +175,31 @@ class App:
         self.engine.set_limits(_limits(preferences))
         self.workshop.transfers_per_destination = preferences.max_transfers_per_destination
         self.services.sessions.timezone = preferences.timezone
+
+    async def _restored(self) -> None:
+        """All of the database may be another one."""
+        await self.services.preferences.load()
+        self.wake()
+        self.services.recovery.restored()
+        self._tasks.append(asyncio.create_task(self.services.recovery.search_if_lost()))
+
+    def _note_damage(self, reason: str) -> None:
+        if not self.damaged.is_set():
+            log.error(f"the database is damaged: {reason}", action="database_damaged")
+        self.damaged.set()
+
+    async def _watch_database(self) -> None:
+        """Notice when the file of the database is overwritten by somebody else."""
+        file = file_of(self.settings.database_url)
+        while file is not None and not self.damaged.is_set():
+            await asyncio.sleep(DATABASE_LOOK)
+            if not await asyncio.to_thread(has_sound_header, file):
+                self._note_damage("its first page is not that of a database any more")
+
+    async def bring_up_to_date(self) -> None:
+        """Bring the database to the present schema; one that is older is backed up before."""
+        await self.services.backups.before_migration()
+        await migrate(self.settings.database_url)
 
     def wake(self) -> None:
         """Something has become due, or was asked."""
@@ -139,34 +211,65 @@ class App:
 
         Raises:
             DatabaseError: the database cannot be used.
+            BackupError: it is of an older schema, and could not be backed up before it is changed.
         """
-        await migrate(self.settings.database_url)
+        url, data_dir = self.settings.database_url, self.settings.data_dir
+        lost = await asyncio.to_thread(lost_.secure, url, data_dir, self.settings.recordings_dir, self._clock())
+        await self.bring_up_to_date()
+        lost_.keep_marker(url, data_dir, self._clock())
+        self.services.recovery.tell(lost)
+        await self.services.recovery.keep_numbers()
         await self.services.preferences.load()
+        lost_.note_running(data_dir)
         self.services.samples.clear()
         await self.scheduler.start()
         await self.engine.start()
+        await self.services.notifications.start()
+        self._tasks += [
+            asyncio.create_task(self._watch_database()),
+            asyncio.create_task(self.services.recovery.search_if_lost()),
+            asyncio.create_task(self.services.backups.run()),
+        ]
         # What was loaded so far stays: the collector need not look through it each time (0.2 s in which nothing moves).
         gc.freeze()
 
     async def stop(self) -> None:
         self.news.close()  # open tabs must not delay what follows
         await self.services.listening.close()
+        await self.services.notifications.stop()
         await self.scheduler.stop()
         await self.engine.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        lost_.note_closed(self.settings.data_dir)
         await self.database.close()
 
 
 async def serve(settings: Settings) -> None:
     """Run the service until a signal ends it.
 
-    The stop begins with the signal, not when the last connection closes: an open tab must not delay it.
+    The stop begins with the signal, not when the last connection closes: an open tab must not delay it. A database that
+    is found damaged has everything stopped as properly, and started anew, which moves it aside.
+
+    Raises:
+        DatabaseBroken: the database was damaged again soon after that.
     """
+    end = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for ask in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(ask, end.set)
     held = lock(settings)
     with held, logs.kept(settings.log_dir, size=megabytes(settings.log_size), days=settings.log_retention):
-        await _serve(settings)
+        damaged_at: float | None = None
+        while await _serve(settings, end):
+            if damaged_at is not None and time.monotonic() - damaged_at < DAMAGED_AGAIN:
+                raise DatabaseBroken("The database was damaged once more: look at the disk that it lies on.")
+            damaged_at = time.monotonic()
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, end: asyncio.Event) -> bool:
+    """Serve until the end is asked for; True when all of it is to be started anew."""
     listener = _listen(settings.host, settings.port)
     app = App(settings)
     most_connections = web.most_connections(web.raise_limits())
@@ -175,23 +278,34 @@ async def _serve(settings: Settings) -> None:
         proxy_headers=False, access_log=False, ws="none", http=web.Connection, limit_concurrency=most_connections,
     )  # fmt: skip
     server = _Server(config)
-    end = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for ask in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(ask, end.set)
     try:
-        await app.start()
+        await _start(app, end)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         address = f"http://{_shown(settings.host)}:{settings.port}{settings.base_path}"
         log.info(f"Rolltape {__version__} is at {address}", action="started")
         await _tell_setup_code(app, address)
-        await asyncio.wait([serving, asyncio.create_task(end.wait())], return_when=asyncio.FIRST_COMPLETED)
+        ends = [asyncio.create_task(end.wait()), asyncio.create_task(app.damaged.wait())]
+        await asyncio.wait([serving, *ends], return_when=asyncio.FIRST_COMPLETED)
+        for waiting in ends:
+            waiting.cancel()
         log.info("stopping", action="stopping")
         server.should_exit = True
         await asyncio.gather(app.stop(), serving)
     finally:
         listener.close()
     log.info("stopped", action="stopped")
+    return app.damaged.is_set() and not end.is_set()
+
+
+async def _start(app: App, end: asyncio.Event) -> None:
+    """Start everything. Whoever asks for the end meanwhile is told that it comes afterwards."""
+    starting = asyncio.create_task(app.start())
+    waiting = asyncio.create_task(end.wait())
+    await asyncio.wait([starting, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if not starting.done():
+        log.info("asked to end while it starts: the start comes to its end first", action="stop_waits")
+    await starting
 
 
 async def _tell_setup_code(app: App, address: str) -> None:
@@ -204,12 +318,16 @@ async def _tell_setup_code(app: App, address: str) -> None:
 async def opened(settings: Settings) -> AsyncIterator[services.Services]:
     """The services beside a running service, or without one: for the command line. Starts nothing."""
     _make_folders(settings)
+    lost_.check_usable(settings.database_url, settings.data_dir, settings.recordings_dir)
     await migrate(settings.database_url)
+    has_changes_beside = lost_.has_changes_beside(settings.database_url)
     app = App(settings)
     try:
         yield app.services
     finally:
         await app.database.close()
+        if has_changes_beside and not lost_.has_changes_beside(settings.database_url):
+            lost_.note_closed(settings.data_dir)  # what a kill left beside the database is in it now
 
 
 class _Server(uvicorn.Server):

@@ -15,6 +15,7 @@ from rolltape.domain.address import Egress
 from rolltape.domain.preference import PreferenceFields
 from rolltape.domain.stream import StreamFields
 from rolltape.domain.units import Seconds
+from rolltape.services.backups import Places
 from rolltape.services.passwords import Passwords
 from rolltape.store import Database
 from rolltape.transfer import TransferSettings
@@ -92,30 +93,53 @@ def build(database: Database, folder: Path, ffmpeg: str) -> Bench:
     sessions = services.Sessions(
         database, recordings=folder / "recordings", timezone="Europe/Berlin", clock=clock, wake=wake
     )
+    streams = services.Streams(database, artwork=folder / "artwork", capture_settings=capture, clock=clock)
+    schedules = services.Schedules(database, clock=clock, wake=wake, most_at_once=lambda: MOST_AT_ONCE)
+    destinations = services.Destinations(database, transfer_settings=transfer, clock=clock, wake=wake)
+    preferences = services.Preferences(
+        database, given=PreferenceFields(timezone="Europe/Berlin"), locked={}, apply=lambda _: None
+    )
+    health = services.Health(
+        database,
+        sessions,
+        folders={"data": folder, "recordings": folder / "recordings"},
+        find_ffmpeg=lambda: ffmpeg,
+        beat=lambda: Seconds(0),
+        clock=clock,
+        built=START.date(),
+        last_backup=lambda: built.backups.latest(),
+    )
+    notifications = services.Notifications(
+        database, health, keys=folder / "keys", egress=Egress(unrestricted=True), clock=clock
+    )
+    backups = services.Backups(
+        database,
+        Places(folder / "backups", folder / "artwork", folder / "keys", folder / "recordings"),
+        clock=clock,
+        preferences=lambda: preferences.values,
+        restored=preferences.load,
+    )
     built = services.Services(
-        streams=services.Streams(database, artwork=folder / "artwork", capture_settings=capture, clock=clock),
-        schedules=services.Schedules(database, clock=clock, wake=wake, most_at_once=lambda: MOST_AT_ONCE),
+        streams=streams,
+        schedules=schedules,
         sessions=sessions,
         listening=services.Listening(sessions, recordings=folder / "recordings", ffmpeg=ffmpeg),
         samples=services.Samples(folder / "samples", capture_settings=capture, clock=clock),
         transfers=services.Transfers(database, clock=clock, wake=wake),
-        destinations=services.Destinations(database, transfer_settings=transfer, clock=clock, wake=wake),
+        destinations=destinations,
         tokens=services.Tokens(database, clock=clock),
+        recovery=services.Recovery(database, data_dir=folder, recordings=folder / "recordings", clock=clock, wake=wake),
         users=services.Users(database, data_dir=folder, setup_code="", clock=clock, passwords=Passwords(HASHER)),
-        health=services.Health(
-            database,
-            sessions,
-            folders={"data": folder, "recordings": folder / "recordings"},
-            find_ffmpeg=lambda: ffmpeg,
-            beat=lambda: Seconds(0),
-            clock=clock,
-            built=START.date(),
-        ),
+        health=health,
+        notifications=notifications,
+        figures=services.Figures(database, health, notifications, clock=clock),
         news=services.News(),
         keys=services.Keys(transfer.keys),
         logs=services.Logs(folder / "log"),
-        preferences=services.Preferences(
-            database, given=PreferenceFields(timezone="Europe/Berlin"), locked={}, apply=lambda _: None
+        preferences=preferences,
+        configuration=services.Configuration(
+            database, destinations=destinations, streams=streams, schedules=schedules, preferences=preferences
         ),
+        backups=backups,
     )
     return Bench(database, clock, built, folder, woken)

@@ -5,16 +5,18 @@ anybody, so it is checked like what a person typed.
 """
 
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
 from rolltape.domain.address import without_secrets
+from rolltape.domain.calendar import check_zone
 from rolltape.domain.errors import InputError
 from rolltape.domain.recording import Verdict
 from rolltape.domain.session import Plan, Session
+from rolltape.domain.stream import LONGEST_PADDING, LONGEST_SESSION, LONGEST_TEXT, check_name
 from rolltape.domain.titles import LONGEST as LONGEST_TITLE
 from rolltape.domain.titles import MOST as MOST_TITLES
 
@@ -27,7 +29,9 @@ _LONGEST_SPAN = 400 * 86_400  # s; longer than any session, and no number to bre
 _MOST_GAPS = 100_000
 
 Span = Annotated[float, Field(ge=0, le=_LONGEST_SPAN, allow_inf_nan=False)]
-Sentence = Annotated[str, Field(max_length=1000)]
+
+
+_EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 def _check_base_name(name: str) -> str:
@@ -36,16 +40,44 @@ def _check_base_name(name: str) -> str:
     return name
 
 
+def _check_plan(plan: Plan) -> Plan:
+    """A plan that anybody may have written, as far as its own types do not say enough."""
+    check_name(plan.show)
+    if len(plan.show) > LONGEST_TEXT:
+        raise InputError("show", "The name is too long.")
+    check_zone(plan.timezone)
+    if not all(_EARLIEST <= moment <= _LATEST for moment in (plan.start, plan.end)):
+        raise InputError("start", "Nothing was recorded then.")
+    if not 0 < (plan.end - plan.start).total_seconds() <= LONGEST_SESSION:
+        raise InputError("end", "Nothing is recorded for so long.")
+    if not all(0 <= padding <= LONGEST_PADDING for padding in (plan.start_early, plan.end_late)):
+        raise InputError("start_early", "Nothing begins so early or ends so late.")
+    if plan.artwork is not None and Path(plan.artwork).name != plan.artwork:
+        raise InputError("artwork", "That is no name of a cover.")
+    return plan
+
+
+def _check_text(text: str) -> str:
+    if "\0" in text:  # PostgreSQL takes none
+        raise InputError("", "There is a character in it that cannot be kept.")
+    return text
+
+
+Words = Annotated[str, AfterValidator(_check_text)]
+LongWords = Annotated[Words, Field(max_length=2000)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
 class GapFacts(BaseModel):
     start: Span
     length: Span
-    cause: Sentence
+    cause: LongWords
     position: Span
 
 
 class TitleFacts(BaseModel):
     start: Span
-    title: Annotated[str, Field(max_length=LONGEST_TITLE)]
+    title: Annotated[Words, Field(max_length=LONGEST_TITLE)]
 
 
 class AccountFacts(BaseModel):
@@ -59,11 +91,14 @@ class AccountFacts(BaseModel):
     ends: AwareDatetime
 
 
+CheckedPlan = Annotated[Plan, AfterValidator(_check_plan)]
+
+
 class PlanFacts(BaseModel):
     """What a session shall do. `is_whole` is false where secrets had to be left out of its addresses."""
 
     version: Literal[1] = 1
-    plan: Plan
+    plan: CheckedPlan
     is_whole: bool
 
 
@@ -71,7 +106,7 @@ class Facts(BaseModel):
     """A finished recording. `file` is its name in the folder that these facts lie in; lengths are in seconds."""
 
     version: Literal[1] = 1
-    plan: Plan
+    plan: CheckedPlan
     started_at: AwareDatetime | None
     finished_at: AwareDatetime
     verdict: Verdict | None
@@ -80,12 +115,12 @@ class Facts(BaseModel):
     gaps: Annotated[list[GapFacts], Field(max_length=_MOST_GAPS)]
     account: AccountFacts | None
     take_count: Annotated[int, Field(ge=0, le=1_000_000)]
-    title: Annotated[str, Field(max_length=2000)] | None
+    title: LongWords | None
     file: Annotated[str, AfterValidator(_check_base_name)]
     size: Annotated[int, Field(ge=0, lt=2**63)]
     duration: Span
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    tags: Annotated[dict[str, Annotated[str, Field(max_length=2000)] | int | float | None] | None, Field(max_length=50)]
+    tags: Annotated[dict[LongWords, LongWords | int | Number | None] | None, Field(max_length=50)]
 
 
 def facts_file(recording: Path) -> Path:

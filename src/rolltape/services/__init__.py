@@ -2,13 +2,18 @@
 
 from dataclasses import dataclass
 
+from rolltape.services.backups import Backups as Backups
+from rolltape.services.configuration import Configuration as Configuration
 from rolltape.services.destinations import Destinations as Destinations
+from rolltape.services.figures import Figures as Figures
 from rolltape.services.health import Health as Health
 from rolltape.services.keys import Keys as Keys
 from rolltape.services.listening import Listening as Listening
 from rolltape.services.logs import Logs as Logs
 from rolltape.services.news import News as News
+from rolltape.services.notifications import Notifications as Notifications
 from rolltape.services.preferences import Preferences as Preferences
+from rolltape.services.recovery import Recovery as Recovery
 from rolltape.services.samples import Samples as Samples
 from rolltape.services.schedules import Schedules as Schedules
 from rolltape.services.sessions import Sessions as Sessions
@@ -34,3 +39,8 @@ class Services:
     keys: Keys
     logs: Logs
     preferences: Preferences
+    notifications: Notifications
+    recovery: Recovery
+    figures: Figures
+    configuration: Configuration
+    backups: Backups
