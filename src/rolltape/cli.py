@@ -26,6 +26,8 @@ from rolltape.domain.units import Seconds
 from rolltape.ffmpeg.run import find
 from rolltape.once import Wanted, record_once
 from rolltape.services import Services
+from rolltape.services.configuration import BadConfiguration, Difference
+from rolltape.services.configuration.words import lines
 
 OTHER_VERDICT = 3  # exit code: recorded, but not completely
 HEALTH_TIMEOUT = 5  # s
@@ -35,6 +37,9 @@ tokens = typer.Typer(no_args_is_help=True, help="API tokens.")
 commands.add_typer(tokens, name="token")
 users = typer.Typer(no_args_is_help=True, help="Accounts of people.")
 commands.add_typer(users, name="user")
+
+configuration = typer.Typer(no_args_is_help=True, help="The configuration, as one YAML document.")
+commands.add_typer(configuration, name="config")
 
 T = TypeVar("T")
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the database and all the rest.")]
@@ -175,6 +180,52 @@ def change_password(name: Annotated[str, typer.Argument(help="Whose.")], data_di
     _ask(data_dir, lambda services: services.users.set_password(name, _password()))
 
 
+@configuration.command("export")
+def export_configuration(
+    file: Annotated[Path | None, typer.Argument(help="Where to; by default standard output.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write settings, destinations, streams and schedules, without their secrets."""
+
+    async def export(services: Services) -> str:
+        await services.preferences.load()
+        return await services.configuration.export()
+
+    text = _ask(data_dir, export)
+    if file is None:
+        sys.stdout.write(text)
+        return
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as exc:
+        _give_up(f"{file}: {exc.strerror}")
+
+
+@configuration.command("import")
+def import_configuration(
+    file: Annotated[Path, typer.Argument(help="The document; - reads standard input.")],
+    data_dir: DataDir = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would change.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Remove what is not in the document.")] = False,
+) -> None:
+    """Make everything as a document says, all of it or nothing.
+
+    A running service takes over new settings at its next start.
+    """
+    try:
+        document = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as exc:
+        _give_up(f"{file}: {exc.strerror}")
+
+    async def bring_in(services: Services) -> Difference:
+        await services.preferences.load()
+        if dry_run:
+            return await services.configuration.compare(document, prune=prune)
+        return await services.configuration.bring_in(document, prune=prune)
+
+    print("\n".join(lines(_ask(data_dir, bring_in))))
+
+
 def _ask(data_dir: Path | None, question: Callable[[Services], Coroutine[Any, Any, T]]) -> T:
     """What the services answer, beside a running service or without one."""
     logs.set_up("error")
@@ -205,6 +256,8 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
     """Do `work`; what goes wrong and has a name becomes one line and exit code 1."""
     try:
         return asyncio.run(work)
+    except BadConfiguration as exc:
+        _give_up("\n".join([*(problem.sentence for problem in exc.problems), "Nothing was changed."]))
     except RolltapeError as exc:
         _give_up(exc.message)
     except ValidationError as exc:

@@ -24,6 +24,9 @@ class Action(StrEnum):
     FIXED = "fixed"  # a setting that the environment fixes; stays as it is
 
 
+DONE = (Action.ADDED, Action.CHANGED, Action.REMOVED)  # the others leave things as they are
+
+
 @dataclass(frozen=True)
 class FieldChange:
     """One field, before and after, fit to be shown. A secret that changes is told, but not shown."""
@@ -55,14 +58,14 @@ class Difference:
     @property
     def count(self) -> int:
         """How many things an import would do."""
-        return len(self.of(Action.ADDED, Action.CHANGED, Action.REMOVED))
+        return len(self.of(*DONE))
 
     @property
     def fingerprint(self) -> str:
         """Changes with whatever the import would do: who agreed to one difference has not agreed to another."""
         done = [
             [change.action, change.kind, change.name, dict(change.wanted.values) if change.wanted else None]
-            for change in self.of(Action.ADDED, Action.CHANGED, Action.REMOVED)
+            for change in self.of(*DONE)
         ]
         return hashlib.sha256(json.dumps(done, sort_keys=True).encode()).hexdigest()[:32]
 

@@ -36,9 +36,13 @@ class Problem:
     message: str
 
     @property
+    def place(self) -> str:
+        """Like "Line 12, stream Radio, url"."""
+        return ", ".join(filter(None, (f"Line {self.line}" if self.line else "", self.item, self.field)))
+
+    @property
     def sentence(self) -> str:
-        where = ", ".join(filter(None, (f"Line {self.line}" if self.line else "", self.item, self.field)))
-        return f"{where}: {self.message}" if where else self.message
+        return f"{self.place}: {self.message}" if self.place else self.message
 
 
 class BadConfiguration(InputError):
