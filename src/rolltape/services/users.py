@@ -83,11 +83,7 @@ class Users:
         await self._check_is_first()
         name = _check_name(name)
         check_password(password, user_name=name)
-        await self._back_off.begin(by_peer(peer))
-        if not self._code.is_right(code):
-            log.warning("a setup code was wrong", action="setup_refused", peer=peer)
-            raise InputError("code", "This is not the code. It stands in the log of Rolltape.", code="wrong_code")
-        await self._back_off.forget(by_peer(peer))
+        await self.check_code(code, peer)
         async with self._setting_up:
             await self._check_is_first()
             user = await self.create(name, password)
@@ -95,6 +91,20 @@ class Users:
         self._code.remove()
         log.info(f"the account {user.name} was made", action="set_up", peer=peer)
         return user
+
+    async def check_code(self, code: str, peer: str) -> None:
+        """
+        Raises:
+            InputError: it is not the one-time code of the first visit.
+            TooManyAttempts: there were too many wrong codes from `peer`.
+            ConflictError: there is an account already.
+        """
+        await self._check_is_first()
+        await self._back_off.begin(by_peer(peer))
+        if not self._code.is_right(code):
+            log.warning("a setup code was wrong", action="setup_refused", peer=peer)
+            raise InputError("code", "This is not the code. It stands in the log of Rolltape.", code="wrong_code")
+        await self._back_off.forget(by_peer(peer))
 
     async def create(self, name: str, password: str) -> User:
         """A further account.

@@ -17,7 +17,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from rolltape import __version__
-from rolltape.domain.errors import BusyError, ConflictError, InputError, NotFoundError, RolltapeError, TooManyAttempts
+from rolltape.domain.errors import (
+    BackupError,
+    BusyError,
+    ConflictError,
+    InputError,
+    NotFoundError,
+    RolltapeError,
+    TooManyAttempts,
+)
 from rolltape.services import Services
 from rolltape.web import api, live, pages, static_files
 from rolltape.web.access import LoginCookie
@@ -37,6 +45,7 @@ TITLES = {
     422: "This cannot be taken",
     429: "Too many attempts",
     503: "Please try again soon",
+    507: "There is no room, or no way to write",
 }
 
 
@@ -117,7 +126,14 @@ def _answer(
 
 async def _on_our_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RolltapeError)
-    statuses = {InputError: 422, NotFoundError: 404, ConflictError: 409, TooManyAttempts: 429, BusyError: 503}
+    statuses = {
+        InputError: 422,
+        NotFoundError: 404,
+        ConflictError: 409,
+        TooManyAttempts: 429,
+        BusyError: 503,
+        BackupError: 507,
+    }
     status = next((status for kind, status in statuses.items() if isinstance(error, kind)), 422)
     fields = {error.field: error.message} if isinstance(error, InputError) and error.field else {}
     answer = _answer(request, status, error.code, error.message, fields)

@@ -18,15 +18,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rolltape.domain.units import MINUTE, Seconds
 from rolltape.services import Services
+from rolltape.services.backups import LARGEST_ARCHIVE
 from rolltape.web.access import LoginCookie, way_to_login
 from rolltape.web.errors import bare_page, error_answer
 
-OPEN = frozenset({"/health/live", "/health/ready", "/login", "/setup"})
+OPEN = frozenset({"/health/live", "/health/ready", "/login", "/setup", "/setup/restore"})
+BRINGS_BACKUP = frozenset({"/api/backups/upload", "/system/backups/upload", "/setup/restore"})
 STATIC = "/static/"
 API_DOCS = "/api/docs"  # the one page below /api
 MIB = 1024 * 1024  # bytes
 LARGEST_BODY = 1 * MIB  # the longest stream with all its addresses takes a fiftieth of it
 LARGEST_UPLOAD = 11 * MIB  # a cover of 10 MB and the form around it
+LARGEST_BACKUP = LARGEST_ARCHIVE + MIB  # with the form around it; it goes to the disk as it arrives
 LONGEST_UPLOAD = Seconds(5 * MINUTE)  # until a body has arrived as a whole
 HOME_SUFFIXES = (".local", ".lan", ".home.arpa", ".localhost")
 
@@ -190,6 +193,8 @@ def _is_for_programs(scope: Scope) -> bool:
 
 
 def _largest(scope: Scope) -> int:
+    if scope["method"] == "POST" and scope["path"] in BRINGS_BACKUP:
+        return LARGEST_BACKUP
     is_cover = scope["method"] in ("PUT", "POST") and scope["path"].endswith(("/artwork", "/cover"))
     return LARGEST_UPLOAD if is_cover else LARGEST_BODY
 

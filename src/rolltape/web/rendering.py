@@ -42,6 +42,9 @@ NOTES = {
     "welcome": "Welcome. Everything is set up.",
     "signed-out": "Signed out.",
     "ended": "That browser is signed out.",
+    "backup-made": "The backup is made.",
+    "backup-received": "The backup has arrived and is sound. This is what it would change.",
+    "backup-sound": "The backup was read from its begin to its end: it is sound and can be restored here.",
     "password": "The password is changed. All other browsers are signed out.",
 }
 

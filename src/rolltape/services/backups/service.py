@@ -187,6 +187,8 @@ class Backups:
                 if size > LARGEST_ARCHIVE:
                     raise InputError("file", f"A backup has at most {LARGEST_ARCHIVE // MIB} MB.", code="too_large")
                 await asyncio.to_thread(file.write, chunk)
+            if size == 0:
+                raise InputError("file", "Choose a backup first: nothing has arrived.")
             await asyncio.to_thread(finish, file)
             async with self._turn, self._loaded(part, None):
                 final = await asyncio.to_thread(self._folder.publish, part, self._clock(), Reason.UPLOAD)

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 
 from rolltape.web.api import (
     account,
+    backups,
     destinations,
     keys,
     logs,
@@ -79,6 +80,13 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any], int], ...] = (
     ("GET", "/system", system.read, OK),
     ("GET", "/logs", logs.listing, OK),
     ("GET", "/logs/download", logs.download, OK),
+    ("GET", "/backups", backups.listing, OK),
+    ("POST", "/backups", backups.create, CREATED),
+    ("POST", "/backups/upload", backups.upload, CREATED),
+    ("GET", "/backups/{backup}", backups.download, OK),
+    ("DELETE", "/backups/{backup}", backups.delete, NOTHING),
+    ("POST", "/backups/{backup}/verify", backups.verify, OK),
+    ("POST", "/backups/{backup}/restore", backups.restore, OK),
     ("GET", "/preferences", preferences.listing, OK),
     ("PATCH", "/preferences", preferences.change, OK),
 )

@@ -28,6 +28,7 @@ GROUPS = (
             "max_transfers_per_destination",
         ),
     ),
+    ("Backups", ("backup_hour", "backups_kept")),
     ("Log", ("log_level", "log_levels", "log_size", "log_retention")),
 )
 
@@ -62,10 +63,6 @@ async def change_settings(request: Request, services: With, form: Typed) -> Resp
     if not form.is_good:
         return _settings(request, services, Form(shown | dict(form.values), form.errors, form.message))
     return redirect(request, "/system/settings", note="saved")
-
-
-async def backups(request: Request) -> HTMLResponse:
-    return render(request, "system/backups.html")
 
 
 async def about(request: Request, services: With) -> HTMLResponse:
