@@ -116,6 +116,7 @@ class App:
             beat=lambda: Seconds(time.monotonic() - self.scheduler.last_beat),
             clock=clock,
             log_problem=logs.problem,
+            lost=lambda: self.services.recovery.told,
             last_backup=lambda: self.services.backups.latest(),
         )
         notifications = services.Notifications(
@@ -239,6 +240,7 @@ class App:
         await self.services.notifications.stop()
         await self.scheduler.stop()
         await self.engine.stop()
+        await self.services.recovery.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -26,6 +26,7 @@ from rolltape.services.backups import Backup
 from rolltape.services.clock import BUILT, Clock
 from rolltape.services.clock_steps import ClockSteps
 from rolltape.services.findings import Finding as Finding
+from rolltape.services.lost import Lost, words
 from rolltape.services.sessions import Sessions
 from rolltape.store import Database
 
@@ -80,6 +81,7 @@ class Health:
         beat: Callable[[], Seconds],
         clock: Clock,
         log_problem: Callable[[], str | None] = lambda: None,
+        lost: Callable[[], Lost | None] = lambda: None,
         last_backup: Callable[[], Awaitable[Backup | None]] | None = None,
         built: date = BUILT,
         wall: Callable[[], float] = time.time,
@@ -91,6 +93,7 @@ class Health:
         self._beat = beat
         self._clock = clock
         self._log_problem = log_problem
+        self._lost = lost
         self._last_backup = last_backup
         self._built = built
         self._coming = _Remembered(self._look_ahead)
@@ -109,9 +112,8 @@ class Health:
         return Bytes(psutil.Process().memory_info().rss)
 
     def disk(self) -> Disk:
-        """The disk that recordings go to."""
-        usage = shutil.disk_usage(self._folders["recordings"])
-        return Disk(Bytes(usage.total), Bytes(usage.free))
+        """The disk that recordings go to; one without room where it was taken away."""
+        return self.disks().get("recordings", Disk(Bytes(0), Bytes(0)))
 
     def disks(self) -> dict[str, Disk]:
         """The disk of each folder, by the folder's name; those that can be looked at."""
@@ -151,6 +153,8 @@ class Health:
     async def findings(self) -> list[Finding]:
         """All that is not well, errors first."""
         found = await self._vital()
+        if (lost := self._lost_finding()) is not None:  # it hinders no recording: what is planned anew is recorded
+            found.append(lost)
         if all(finding.code != "database" for finding in found):
             found += [finding for finding in (self._space_finding(), await self._forecast_finding()) if finding]
             found += await self._troubles.get()
@@ -193,6 +197,13 @@ class Health:
             return Finding("database", "error", f"The database does not answer: {exc}", "See the log for the reason.")
         return None
 
+    def _lost_finding(self) -> Finding | None:
+        lost = self._lost()
+        if lost is None:
+            return None
+        code, level = ("database_moved", "error") if lost.is_all else ("database_changes_lost", "warning")
+        return Finding(code, level, words(lost), lost.advice, "/system/backups")
+
     def _folder_finding(self, name: str, folder: Path) -> Finding | None:
         if os.access(folder, os.R_OK | os.W_OK | os.X_OK):
             return None
@@ -228,8 +239,9 @@ class Health:
         return Finding("log_not_writable", "warning", f"The log is not kept: {problem}.", advice)
 
     def _space_finding(self) -> Finding | None:
-        free = self.disk().free
-        if free >= LITTLE_SPACE:
+        disk = self.disk()
+        free = disk.free
+        if free >= LITTLE_SPACE or disk.total == 0:  # a folder that was taken away is told by another finding
             return None
         return Finding(
             "little_space", "warning", f"Only {free // 1024**2} MiB are left for recordings.", "Make room on the disk."
@@ -237,7 +249,7 @@ class Health:
 
     async def _forecast_finding(self) -> Finding | None:
         coming = await self.forecast()
-        if coming.full_at is None:
+        if coming.full_at is None or self.disk().total == 0:
             return None
         message = (
             f"The disk will be full on {findings.when(coming.full_at, self._sessions.timezone)}: the recordings of "

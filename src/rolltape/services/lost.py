@@ -62,6 +62,42 @@ class Lost(BaseModel):
         """Whether everything is gone that was in it."""
         return self.loss is not Loss.CHANGES
 
+    @property
+    def for_strangers(self) -> "Lost":
+        """The same without the folder of the old file: who is not signed in need not know it."""
+        return self.model_copy(update={"moved_to": Path(self.moved_to).name if self.moved_to else None})
+
+    @property
+    def advice(self) -> str:
+        """What to do about it."""
+        if self.is_all:
+            return (
+                "Restore the latest backup: streams, schedules and settings are in it. "
+                "The recordings are where they were and are not touched."
+            )
+        return "See whether the last things that you changed are as you left them."
+
+
+_WORDS = {
+    Loss.CORRUPT: "The database was damaged, so Rolltape began with an empty one.",
+    Loss.FOREIGN: "A file of another program lay in the place of the database, so Rolltape began with an empty one.",
+    Loss.EMPTY: "There was nothing left in the database, so Rolltape began with an empty one.",
+    Loss.MISSING: "The database was gone, so Rolltape began with an empty one.",
+    Loss.CHANGES: "The last changes before Rolltape was ended by force may be lost.",
+}
+
+
+def words(lost: Lost) -> str:
+    """What happened, for a person, in a few sentences."""
+    told = [_WORDS[lost.loss]]
+    if lost.moved_to is not None:
+        told.append(f"The old file is kept as {lost.moved_to}.")
+    if not lost.is_searched:
+        told.append("Recordings are being looked for.")
+    elif lost.found:
+        told.append(f"{'1 recording was' if lost.found == 1 else f'{lost.found} recordings were'} found again.")
+    return " ".join(told)
+
 
 class Marker(BaseModel):
     """That there is an installation here. `database` is the file that is its own, "" for one on a server."""

@@ -89,6 +89,7 @@ class Recovery:
         self._recordings = recordings
         self._clock = clock
         self._searching = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
         self.lost: Lost | None = read_mark(data_dir)
         self.last = Found()
 
@@ -145,6 +146,32 @@ class Recovery:
         self._keep(self.lost.model_copy(update=changes))
         if self.lost.is_dismissed:
             self.dismiss()
+
+    @property
+    def is_searching(self) -> bool:
+        return self._searching.locked()
+
+    def begin_search(self) -> None:
+        """Look for recordings on somebody's request, while everything else goes on.
+
+        Raises:
+            BusyError: a search is under way.
+        """
+        if self.is_searching or (self._task is not None and not self._task.done()):
+            raise BusyError("Recordings are being looked for already.")
+        self._task = asyncio.create_task(self._search_on_request())
+
+    async def close(self) -> None:
+        """End a search; it can be begun anew at any time."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _search_on_request(self) -> None:
+        try:
+            await self.search()
+        except (SQLAlchemyError, OSError, BusyError):
+            log.exception("recordings could not be looked for", action="search_failed")
 
     async def search(self, *, with_streams: bool = False) -> Found:
         """Enter every recording and all takes that the database does not know.

@@ -20,6 +20,7 @@ from rolltape.domain.calendar import check_zone
 from rolltape.domain.errors import InputError
 from rolltape.domain.session import Session
 from rolltape.domain.units import DAY, HOUR, MINUTE
+from rolltape.services.lost import words
 from rolltape.web.words import called, sentence
 
 STATIC = Path(__file__).parent / "static"
@@ -28,6 +29,7 @@ ZONE_COOKIE = "rolltape_zone"  # the reader's time zone; the browser tells it
 # What a redirect says on the page it leads to. The address carries the name only.
 NOTES = {
     "saved": "Saved.",
+    "searching": "Recordings are being looked for. What is found appears among the sessions.",
     "deleted": "Deleted.",
     "started": "The recording begins now.",
     "stopped": "Stopped. What was recorded is being finished.",
@@ -38,6 +40,7 @@ NOTES = {
     "skipped": "This one is left out.",
     "unskipped": "This one will be recorded after all.",
     "cover": "The cover was changed.",
+    "imported": "Everything is as the document says.",
     "accepted": "The server's key is accepted.",
     "welcome": "Welcome. Everything is set up.",
     "signed-out": "Signed out.",
@@ -77,6 +80,7 @@ def render(request: Request, template: str, *, status: int = 200, **context: Any
         "now": datetime.now(UTC),
         "news": request.state.news,
         "version": __version__,
+        "loss": request.state.services.recovery.told,
     }
     # What a browser may not keep it cannot show on the way back, if it is the answer to a form.
     headers = {"Cache-Control": "private, no-cache"} if status == 422 else None
@@ -212,6 +216,7 @@ _templates.filters |= {
     "sentence": sentence,
     "meaning": verdict_words,
     "what_to_do": what_to_do,
+    "told": words,
     "lasting": lasting,
     "hours": hours,
     "counter": counter,
