@@ -42,7 +42,7 @@ async def call(
         raise ChannelError(f"{_host(url)} did not answer within {patience:.0f} s.", code="connect_timeout") from exc
     except SourceUnreachable as exc:
         raise ChannelError(exc.message, code=exc.code) from exc
-    except (OSError, ValueError, EOFError) as exc:
+    except (OSError, ValueError, EOFError, asyncio.LimitOverrunError) as exc:
         raise ChannelError(f"{_host(url)} broke off the connection or gave no answer of the web.") from exc
     if not 200 <= status < 300:
         raise ChannelError(f"{_host(url)} answered with {status}{_meaning(status)}.")

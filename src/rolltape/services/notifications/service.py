@@ -105,13 +105,13 @@ class Notifications:
         """Change the named fields. An address or a secret that is given as it is shown stays what it is."""
         async with self._database.write() as db:
             channel = await _find(db, channel_id)
-            before = ChannelFields.model_construct(**{name: getattr(channel, name) for name in _NAMES})
-            fields = ChannelFields.model_validate(before.model_dump() | _unmasked(changes, before))
+            before = {name: getattr(channel, name) for name in ChannelFields.model_fields}
+            fields = ChannelFields.model_validate(before | _unmasked(changes, channel))
             if fields.kind is ChannelKind.WEBHOOK and not fields.secret:
-                fields = fields.model_copy(update={"secret": before.secret or secrets.token_urlsafe(32)})
+                fields = fields.model_copy(update={"secret": channel.secret or secrets.token_urlsafe(32)})
             for name, value in fields.model_dump().items():
                 setattr(channel, name, value)
-            if fields.address != before.address:
+            if fields.address != before["address"]:
                 channel.last_at = channel.last_ok_at = channel.last_error = None
             with unique_name("channel", fields.name):
                 await db.flush()
@@ -234,9 +234,6 @@ class Notifications:
         await asyncio.to_thread(keep.write, self._keys, channels)
 
 
-_NAMES = tuple(ChannelFields.model_fields)
-
-
 async def _logged(work: Coroutine[Any, Any, None]) -> None:
     try:
         await work
@@ -259,9 +256,9 @@ async def _drop_waiting(db: AsyncSession, channel_id: int) -> None:
     await db.execute(delete(Message).where(*waits))
 
 
-def _unmasked(changes: dict[str, Any], before: ChannelFields) -> dict[str, Any]:
+def _unmasked(changes: dict[str, Any], channel: Channel) -> dict[str, Any]:
     """`changes` without what was given back as it had been shown."""
-    shown = {"address": (masked(before.kind, before.address), HIDDEN), "secret": (HIDDEN,)}
+    shown = {"address": (masked(channel.kind, channel.address), HIDDEN), "secret": (HIDDEN,)}
     return {name: value for name, value in changes.items() if value not in shown.get(name, ())}
 
 
