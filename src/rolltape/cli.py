@@ -4,7 +4,8 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from getpass import getpass
 from pathlib import Path
@@ -26,6 +27,7 @@ from rolltape.domain.units import Seconds
 from rolltape.ffmpeg.run import find
 from rolltape.once import Wanted, record_once
 from rolltape.services import Services
+from rolltape.services.backups import Outlook
 from rolltape.services.configuration import BadConfiguration, Difference
 from rolltape.services.configuration.words import lines
 
@@ -41,8 +43,13 @@ commands.add_typer(users, name="user")
 configuration = typer.Typer(no_args_is_help=True, help="The configuration, as one YAML document.")
 commands.add_typer(configuration, name="config")
 
+backups = typer.Typer(no_args_is_help=True, help="Backups of all but the recordings.")
+commands.add_typer(backups, name="backup")
+
 T = TypeVar("T")
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the database and all the rest.")]
+BackupName = Annotated[str, typer.Argument(help="Its name, or the path of a file from elsewhere.")]
+AskPassphrase = Annotated[bool, typer.Option("--passphrase", help="Ask for one, or read it from standard input.")]
 
 _SPAN = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 
@@ -226,6 +233,95 @@ def import_configuration(
     print("\n".join(lines(_ask(data_dir, bring_in))))
 
 
+@backups.command("create")
+def create_backup(data_dir: DataDir = None, passphrase: AskPassphrase = False) -> None:
+    """Make a backup of how things are now, beside a running service or without one. Prints its path."""
+    given = _passphrase(twice=True) if passphrase else _settings(data_dir=data_dir).backup_passphrase
+
+    async def create(services: Services) -> Path:
+        made = await services.backups.create(passphrase=given or None)
+        return services.backups.path(made.name)
+
+    print(_ask(data_dir, create))
+
+
+@backups.command("list")
+def list_backups(data_dir: DataDir = None) -> None:
+    """List the backups, the newest first."""
+    for backup in _ask(data_dir, lambda services: services.backups.all()):
+        secrets = "sealed" if backup.has_secrets else "-"
+        made = backup.created.astimezone().strftime("%Y-%m-%d %H:%M")
+        print(f"{backup.name:48} {made:17} {backup.size:>12} {secrets:7} {backup.problem or ''}".rstrip())
+
+
+@backups.command("verify")
+def verify_backup(backup: BackupName, data_dir: DataDir = None, passphrase: AskPassphrase = False) -> None:
+    """Read a backup from its begin to its end, as if to restore it."""
+    given = _passphrase() if passphrase else _settings(data_dir=data_dir).backup_passphrase
+    found = _ask(data_dir, lambda services: services.backups.verify(_backup(backup), given or None))
+    print(f"{found.name}: sound, made by Rolltape {found.version}")
+
+
+@backups.command("restore")
+def restore_backup(
+    backup: BackupName,
+    data_dir: DataDir = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would change.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    with_accounts: Annotated[bool, typer.Option("--with-accounts", help="Its accounts and tokens, too.")] = False,
+    with_host_keys: Annotated[bool, typer.Option("--with-host-keys", help="Trust the servers it knows.")] = False,
+    passphrase: AskPassphrase = False,
+) -> None:
+    """Put a backup in the place of what is there. The service has to be stopped; its page can do it while it runs."""
+    chosen = _settings(data_dir=data_dir)
+    given = (_passphrase() if passphrase else chosen.backup_passphrase) or None
+    ticked = {"with_accounts": with_accounts, "with_host_keys": with_host_keys}
+
+    async def restore(services: Services) -> Outlook:
+        outlook = await services.backups.plan(_backup(backup), given, **ticked)
+        if dry_run:
+            return outlook
+        if not yes:
+            _tell_outlook(outlook)
+            typer.confirm("Restore it?", abort=True, err=True)
+        return await services.backups.restore(_backup(backup), given, **ticked)
+
+    if dry_run:
+        _tell_outlook(_ask(data_dir, restore))
+        return
+    with _alone(chosen):
+        outlook = _ask(data_dir, restore)
+    _tell_outlook(outlook)
+    print(f"Restored. How it was before is in {outlook.safety.name}." if outlook.safety else "")
+
+
+def _backup(named: str) -> str | Path:
+    """A file from elsewhere, or the name of a backup in the folder."""
+    file = Path(named)
+    return file.absolute() if file.is_file() else named
+
+
+@contextmanager
+def _alone(chosen: settings.Settings) -> Iterator[None]:
+    """While nothing else runs on the data folder."""
+    try:
+        held = app.lock(chosen)
+    except app.StartError:
+        _give_up("Rolltape is running. Restore the backup on its page of backups, or stop it first.")
+    with held:
+        yield
+
+
+def _tell_outlook(outlook: Outlook) -> None:
+    for change in outlook.changes:
+        for word, some in (("comes back", change.added), ("changes", change.changed), ("goes", change.removed)):
+            if some.count:
+                names = f": {', '.join(some.names)}" if some.names else ""
+                print(f"{change.kind}, {word}: {some.count}{names}")
+    for sentence in outlook.notes:
+        print(f"To do: {sentence}")
+
+
 def _ask(data_dir: Path | None, question: Callable[[Services], Coroutine[Any, Any, T]]) -> T:
     """What the services answer, beside a running service or without one."""
     logs.set_up("error")
@@ -236,6 +332,16 @@ def _ask(data_dir: Path | None, question: Callable[[Services], Coroutine[Any, An
             return await question(services)
 
     return _run(run())
+
+
+def _passphrase(*, twice: bool = False) -> str:
+    """A passphrase, typed on a terminal (and typed `twice`), or the first line of standard input."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    typed = getpass("Passphrase: ")
+    if twice and getpass("Once more: ") != typed:
+        _give_up("These are two different passphrases.")
+    return typed
 
 
 def _password() -> str:

@@ -61,7 +61,7 @@ class Folder:
     def describe(self, file: Path) -> Backup:
         """What a backup says of itself. It is looked at once, until the file is another one."""
         about = file.stat()
-        key = (file.name, about.st_mtime_ns, about.st_size)
+        key = (str(file), about.st_mtime_ns, about.st_size)
         if key not in self._known:
             self._known[key] = _describe(file, Bytes(about.st_size))
         return self._known[key]
@@ -124,14 +124,17 @@ def finish(file: BinaryIO) -> None:
 
 
 def _describe(file: Path, size: Bytes) -> Backup:
-    moment, reason = _NAME.fullmatch(file.name).groups()  # type: ignore[union-attr]
+    named = _NAME.fullmatch(file.name)
     try:
         with Archive(file) as archive:
-            manifest = archive.manifest
+            told = archive.manifest
     except (InputError, OSError) as exc:
-        created = datetime.strptime(moment, "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
-        return Backup(file.name, Reason(reason), created, size, "", False, problem=str(exc))
-    return Backup(file.name, Reason(reason), manifest.created, size, manifest.version, manifest.has_secrets)
+        if named is None:
+            raise
+        moment = datetime.strptime(f"{named[1]}+0000", "%Y%m%d-%H%M%S%z")
+        return Backup(file.name, Reason(named[2]), moment, size, "", False, problem=str(exc))
+    reason = Reason(named[2]) if named else told.reason
+    return Backup(file.name, reason, told.created, size, told.version, told.has_secrets)
 
 
 def _remove(path: Path) -> None:

@@ -49,6 +49,8 @@ FIRST_LOOK = Seconds(2 * MINUTE)  # after the start, when everything else has be
 LOOK_EVERY = MINUTE  # whether a daily backup is due
 RETRY = timedelta(seconds=HOUR)  # after one that failed
 
+Which = str | Path  # the name of a backup in the folder, or a file from elsewhere
+
 log = structlog.get_logger(__name__)
 
 
@@ -101,8 +103,8 @@ class Backups:
         """All backups, the newest first."""
         return await asyncio.to_thread(self._folder.all)
 
-    async def get(self, name: str) -> Backup:
-        return await asyncio.to_thread(lambda: self._folder.describe(self._folder.file(name)))
+    async def get(self, name: Which) -> Backup:
+        return await asyncio.to_thread(lambda: self._folder.describe(self._file(name)))
 
     async def latest(self) -> Backup | None:
         """The newest sound backup of this instance; None if there is none."""
@@ -123,30 +125,30 @@ class Backups:
         async with self._turn:
             return await self._create(reason, passphrase)
 
-    async def verify(self, name: str, passphrase: str | None = None) -> Backup:
+    async def verify(self, name: Which, passphrase: str | None = None) -> Backup:
         """Read a backup from its begin to its end as if to restore it.
 
         Raises:
             InputError: it is damaged, foreign, made by a newer Rolltape, or the passphrase is wrong.
         """
-        async with self._turn, self._loaded(self._folder.file(name), passphrase):
+        async with self._turn, self._loaded(self._file(name), passphrase):
             return await self.get(name)
 
     async def plan(
-        self, name: str, passphrase: str | None = None, *, with_accounts: bool = False, with_host_keys: bool = False
+        self, name: Which, passphrase: str | None = None, *, with_accounts: bool = False, with_host_keys: bool = False
     ) -> Outlook:
         """What a restoration would change. Nothing is changed.
 
         Raises:
             InputError: it cannot be restored.
         """
-        async with self._turn, self._loaded(self._folder.file(name), passphrase) as loaded:
+        async with self._turn, self._loaded(self._file(name), passphrase) as loaded:
             choices = loaded.choices(self._clock(), self._places, with_accounts, with_host_keys)
             changes, notes = await self._compare(loaded, choices)
             return Outlook(await self.get(name), changes, notes)
 
     async def restore(
-        self, name: str, passphrase: str | None = None, *, with_accounts: bool = False, with_host_keys: bool = False
+        self, name: Which, passphrase: str | None = None, *, with_accounts: bool = False, with_host_keys: bool = False
     ) -> Outlook:
         """Put a backup in the place of what is there. Everybody is signed out; accounts and tokens stay.
 
@@ -158,7 +160,7 @@ class Backups:
             BackupError: no backup of the present state could be made, or the database did not take it.
         """
         async with self._turn:
-            async with self._loaded(self._folder.file(name), passphrase) as loaded:
+            async with self._loaded(self._file(name), passphrase) as loaded:
                 choices = loaded.choices(self._clock(), self._places, with_accounts, with_host_keys)
                 await self._check_is_idle()
                 changes, _ = await self._compare(loaded, choices)
@@ -166,8 +168,9 @@ class Backups:
                 await asyncio.to_thread(loaded.put_files, self._places)
                 notes = await self._put_in_place(loaded.fresh, choices)
             await self._restored()
-        log.warning(f"the backup {name} was restored", action="backup_restored", backup=name, safety=safety.name)
-        return Outlook(await self.get(name), changes, notes, safety)
+        restored = await self.get(name)
+        log.warning(f"{restored.name} was restored", action="backup_restored", backup=restored.name, safety=safety.name)
+        return Outlook(restored, changes, notes, safety)
 
     async def delete(self, name: str) -> None:
         await asyncio.to_thread(self._folder.delete, name)
@@ -237,6 +240,9 @@ class Backups:
         for old in daily.too_many(await self.all(), kept=preferences.backups_kept):
             await self.delete(old.name)
         return made
+
+    def _file(self, name: Which) -> Path:
+        return name if isinstance(name, Path) else self._folder.file(name)
 
     async def _is_anything_there(self) -> bool:
         async with self._database.read() as db:
@@ -367,6 +373,7 @@ def _load(stack: contextlib.ExitStack, file: Path, folder: Path, passphrase: str
     archive = stack.enter_context(Archive(file))
     secrets = _unsealed(archive, passphrase) if passphrase and archive.manifest.has_secrets else None
     try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         work = Path(stack.enter_context(TemporaryDirectory(prefix=".", suffix=".work", dir=folder)))
         fresh = Fresh(work / "rows.db", archive.manifest.revision)
         stack.callback(fresh.close)
