@@ -163,6 +163,7 @@ class App:
             keys=services.Keys(settings.config_dir),
             logs=services.Logs(settings.log_dir),
             preferences=preferences,
+            retention=services.Retention(database, sessions, recordings=settings.recordings_dir, clock=clock),
             configuration=services.Configuration(
                 database, destinations=destinations, streams=streams, schedules=schedules, preferences=preferences
             ),

@@ -20,6 +20,7 @@ from rolltape import __version__, app, demo, logs, settings
 from rolltape.capture import CaptureSettings, Offer, probe
 from rolltape.domain.address import Egress, check_url
 from rolltape.domain.errors import InputError, RolltapeError
+from rolltape.domain.notification import masked
 from rolltape.domain.preference import component_levels
 from rolltape.domain.recording import Verdict
 from rolltape.domain.stream import LONGEST_SESSION
@@ -39,6 +40,8 @@ tokens = typer.Typer(no_args_is_help=True, help="API tokens.")
 commands.add_typer(tokens, name="token")
 users = typer.Typer(no_args_is_help=True, help="Accounts of people.")
 commands.add_typer(users, name="user")
+notify = typer.Typer(no_args_is_help=True, help="Who is told what happens.")
+commands.add_typer(notify, name="notify")
 
 configuration = typer.Typer(no_args_is_help=True, help="The configuration, as one YAML document.")
 commands.add_typer(configuration, name="config")
@@ -320,6 +323,27 @@ def _tell_outlook(outlook: Outlook) -> None:
                 print(f"{change.kind}, {word}: {some.count}{names}")
     for sentence in outlook.notes:
         print(f"To do: {sentence}")
+
+
+@notify.command("list")
+def list_channels(data_dir: DataDir = None) -> None:
+    """List the channels, and whether the last message arrived."""
+    for channel in _ask(data_dir, lambda services: services.notifications.all()):
+        state = "off" if not channel.enabled else channel.last_error or ("works" if channel.last_ok_at else "not tried")
+        print(f"{channel.name:30} {channel.kind:8} {masked(channel.kind, channel.address):40} {state}")
+
+
+@notify.command("test")
+def try_channels(
+    name: Annotated[str | None, typer.Argument(help="Of the channel; by default all that are switched on.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Send a test message to a channel, or to all. Exits with 0 if every one was taken."""
+    trials = _ask(data_dir, lambda services: services.notifications.test_all(name))
+    for tested, trial in trials:
+        print(f"{tested}: {'ok. ' if trial.ok else ''}{trial.message}")
+    if not all(trial.ok for _, trial in trials):
+        raise typer.Exit(1)
 
 
 def _ask(data_dir: Path | None, question: Callable[[Services], Coroutine[Any, Any, T]]) -> T:

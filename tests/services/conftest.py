@@ -137,6 +137,13 @@ def build(database: Database, folder: Path, ffmpeg: str) -> Bench:
         keys=services.Keys(transfer.keys),
         logs=services.Logs(folder / "log"),
         preferences=preferences,
+        retention=services.Retention(
+            database,
+            sessions,
+            recordings=folder / "recordings",
+            clock=clock,
+            steady=lambda: clock.moment.timestamp(),
+        ),
         configuration=services.Configuration(
             database, destinations=destinations, streams=streams, schedules=schedules, preferences=preferences
         ),

@@ -12,6 +12,7 @@ import uvicorn
 
 from rolltape import web
 from rolltape.domain.destination import DestinationFields, DestinationKind
+from rolltape.domain.notification import ChannelFields, ChannelKind
 from rolltape.domain.schedule import ScheduleFields
 from rolltape.domain.units import Seconds
 from rolltape.services.clock import utc_now
@@ -22,7 +23,10 @@ from tests.services.conftest import Bench, build
 EXAMPLES = "5"  # of each operation; run with more by hand
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 # These would connect to whatever address was made up.
-REACH_OUT = ("streams_record", "streams_probe", "streams_probe_known", "destinations_test", "destinations_accept_key")
+REACH_OUT = (
+    "streams_record", "streams_probe", "streams_probe_known", "destinations_test", "destinations_accept_key",
+    "channels_test",
+)  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -60,6 +64,8 @@ async def _fill(bench: Bench) -> None:
     folder = DestinationFields(name="Folder", kind=DestinationKind.LOCAL, directory=str(bench.folder))
     await bench.services.destinations.create(folder)
     await bench.services.sessions.record_now(stream, Seconds(60))
+    channel = ChannelFields(name="Hook", kind=ChannelKind.WEBHOOK, address="https://example.org/hook")
+    await bench.services.notifications.create(channel)
 
 
 def test_no_answer_is_a_server_error_or_undocumented(tmp_path: Path, sqlite_url: str, ffmpeg: str) -> None:

@@ -14,6 +14,7 @@ from rolltape.services.news import News as News
 from rolltape.services.notifications import Notifications as Notifications
 from rolltape.services.preferences import Preferences as Preferences
 from rolltape.services.recovery import Recovery as Recovery
+from rolltape.services.retention import Retention as Retention
 from rolltape.services.samples import Samples as Samples
 from rolltape.services.schedules import Schedules as Schedules
 from rolltape.services.sessions import Sessions as Sessions
@@ -44,3 +45,4 @@ class Services:
     figures: Figures
     configuration: Configuration
     backups: Backups
+    retention: Retention

@@ -29,7 +29,7 @@ from rolltape.domain.errors import (
 from rolltape.services import Services
 from rolltape.web import api, live, pages, static_files
 from rolltape.web.access import LoginCookie
-from rolltape.web.api import system
+from rolltape.web.api import metrics, system
 from rolltape.web.errors import error_answer, fields_of
 from rolltape.web.guard import Guard, Prefix
 from rolltape.web.journal import Journal
@@ -83,6 +83,7 @@ def routes() -> FastAPI:
     app.include_router(api.router())
     app.add_api_route("/health/live", system.live, methods=["GET"], include_in_schema=False)
     app.add_api_route("/health/ready", system.ready, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/metrics", metrics.read, methods=["GET"], include_in_schema=False)
     app.add_api_route("/api/events", live.events, response_class=EventSourceResponse, include_in_schema=False)
     app.include_router(pages.router())
     static_files.mount(app)

@@ -63,7 +63,7 @@ def fields(**values: Any) -> ChannelFields:
 
 async def message_of(bench: Bench) -> Message:
     async with bench.database.read() as db:
-        message = await db.scalar(select(Message))
+        message: Message | None = await db.scalar(select(Message))
     assert message is not None
     return message
 

@@ -17,13 +17,13 @@ from rolltape.services.notifications.digest import is_due, next_rank
 from tests.services.conftest import START
 from tests.services.notifications.conftest import Desk
 
-FAILED = {"error_code": "dns_failed", "error_message": "radio.example: the name server does not answer."}
+FAILED: dict[str, Any] = {"error_code": "dns_failed", "error_message": "radio.example: the name server does not answer."}
 
 
 def again(desk: Desk, **more: Any) -> Notifications:
     """The notifications of a service that was started anew on the same database."""
     bench = desk.bench
-    values = {"keys": bench.folder / "keys", "egress": Egress(unrestricted=True), "clock": bench.clock} | more
+    values: dict[str, Any] = {"keys": bench.folder / "keys", "egress": Egress(unrestricted=True), "clock": bench.clock} | more
     return Notifications(bench.database, bench.services.health, **values)
 
 

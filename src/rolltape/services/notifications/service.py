@@ -142,6 +142,19 @@ class Notifications:
         told = "The address was fetched." if channel.kind is ChannelKind.PING else "The message was taken."
         return Trial(ok=True, message=told)
 
+    async def test_all(self, name: str | None = None) -> list[tuple[str, Trial]]:
+        """Test the channel of this name, or all that are switched on; each with its name.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        channels = [
+            channel for channel in await self.all() if (channel.enabled if name is None else channel.name == name)
+        ]
+        if not channels:
+            raise NotFoundError("There is no channel that is switched on." if name is None else f"There is no {name}.")
+        return [(channel.name, await self.test(channel.id)) for channel in channels]
+
     async def messages(self, channel_id: int, limit: int) -> Sequence[Message]:
         """The latest messages to a channel, newest first."""
         return await self._outbox.messages(channel_id, limit)
