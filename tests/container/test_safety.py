@@ -80,7 +80,7 @@ def test_started_as_root_it_becomes_the_user_that_is_named(fresh: Contained, opt
 
     service = fresh.shell("cat /proc/$(cut -d' ' -f1 /proc/1/task/1/children)/status")
     assert re.findall(r"^[UG]id:\s+(.+)$", service, re.MULTILINE) == ["\t".join(["1234"] * 4), "\t".join(["2345"] * 4)]
-    assert re.findall(r"^Groups:\s*(.*)$", service, re.MULTILINE) == [""]
+    assert re.findall(r"^Groups:[ \t]*(.*)$", service, re.MULTILINE) == [""]
     assert re.findall(r"^CapEff:\s+(\w+)$", service, re.MULTILINE) == ["0" * 16]
     assert re.findall(r"^NoNewPrivs:\s+(\d)$", service, re.MULTILINE) == ["1"]
     owners = fresh.in_volumes("stat -c %u:%g /data /recordings /config /log /artwork /data/* /log/*")

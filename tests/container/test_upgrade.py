@@ -15,7 +15,7 @@ from tests.container.engine import HARDENED, Contained
 MIGRATIONS = Path(rolltape.store.__file__).parent / "migrations"
 STREAM = {
     "id": 7, "name": "Harbour FM", "url": "http://radio.example/live", "fallback_urls": "[]", "artist": "Somebody",
-    "album": "", "album_artist": "", "genre": "", "title_pattern": "{date} {show}", "filename_pattern": "{title}",
+    "album": "", "album_artist": "", "genre": "", "title_pattern": "{date} {show}", "filename_pattern": "{date} {show}",
     "engine": "auto", "mp3_quality": "V2", "max_duration": 86400, "start_early": 0, "end_late": 0, "stall_timeout": 15,
     "max_attempts": None, "verify_tls": 1, "destination_ids": "[]", "delete_after_delivery": 0, "artwork": None,
     "created_at": "2026-01-02 03:04:05",

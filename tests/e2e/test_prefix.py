@@ -1,4 +1,4 @@
-"""Everything works under a path behind nginx, whether or not it takes the path off."""
+"""Everything works under a path behind a proxy, whether or not it takes the path off."""
 
 import asyncio
 from pathlib import Path
@@ -6,22 +6,30 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import NAME, PASSWORD
+from tests.e2e.proxies import proxy_under_a_path
 from tests.servers.chromium import chromium
-from tests.servers.nginx import nginx
 from tests.servers.rolltape import rolltape
 
 PAGES = ("/", "/streams", "/streams/new", "/schedules/week", "/sessions", "/logs", "/system/account", "/api/docs")
 
 
-@pytest.mark.parametrize("keeps_prefix", [True, False])
-async def test_pages_forms_and_live_updates_work_under_a_path(tmp_path: Path, mp3_station: str, keeps_prefix: bool):
+@pytest.mark.parametrize(
+    ("kind", "keeps_prefix"), [("nginx", True), ("nginx", False), ("caddy", True), ("caddy", False)]
+)
+async def test_pages_forms_and_live_updates_work_under_a_path(
+    tmp_path: Path, mp3_station: str, kind: str, keeps_prefix: bool
+):
     station = mp3_station.split("/")[2]
     with (
         rolltape(tmp_path / "rolltape", ROLLTAPE_BASE_PATH="/radio", ROLLTAPE_ALLOW_TARGETS=station) as service,
-        nginx(tmp_path / "nginx", service.port, prefix="/radio", keeps_prefix=keeps_prefix) as address,
+        proxy_under_a_path(kind, tmp_path / "proxy", service.port, keeps_prefix=keeps_prefix) as address,
     ):
         assert service.command("user", "create", NAME, typed=f"{PASSWORD}\n").returncode == 0
         async with chromium(address) as window:
+            tab = await window.tab()
+            await tab.goto(address)  # without a slash at its end
+            await tab.wait_for_url(f"{address}/login*")
+            await tab.close()
             tab = await window.sign_in(NAME, PASSWORD)
             assert tab.url.startswith(f"{address}/")
             for path in PAGES:
