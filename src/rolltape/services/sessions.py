@@ -34,6 +34,8 @@ LEAD = timedelta(seconds=30)  # a session is handed to the engine this long befo
 MISSED = "The service was not running when it was due, and its time has passed."
 NO_ROOM = "Other sessions took all the room until its time had passed."
 
+MOST_ASKED = 10_000  # recordings of which it is known when somebody asked for them
+
 CAPTURED = NOT_BEGUN | {SessionState.RECORDING}
 ENDED = (SessionState.DONE, SessionState.FAILED, SessionState.MISSED)  # and not because somebody wanted it so
 FAILURES = (SessionState.FAILED, SessionState.MISSED)
@@ -105,6 +107,7 @@ class Sessions:
         self._database = database
         self._recordings = recordings
         self._clock = clock
+        self._asked: dict[int, datetime] = {}  # when somebody last asked for a recording, by session
         self.timezone = timezone  # of a record now
         self._wake = wake
 
@@ -153,9 +156,21 @@ class Sessions:
         if session.file is None or session.state in (SessionState.RECORDING, SessionState.PROCESSING):
             raise NotFoundError("This session has no recording (yet).")
         file = self._inside(session.file)
-        if file is None or not file.is_file():
+        # Once it was deleted, another recording may have its name.
+        if file is None or session.deleted_at is not None or not file.is_file():
             raise NotFoundError(f"{session.file} is no longer here.")
+        self._note_asked(session_id)
         return file
+
+    def was_asked(self, session_id: int, since: datetime) -> bool:
+        """Whether somebody asked for a recording since then."""
+        return session_id in self._asked and self._asked[session_id] >= since
+
+    def _note_asked(self, session_id: int) -> None:
+        self._asked.pop(session_id, None)
+        self._asked[session_id] = self._clock()
+        if len(self._asked) > MOST_ASKED:
+            del self._asked[next(iter(self._asked))]
 
     async def running(self) -> Sequence[Session]:
         """What records now."""
@@ -277,9 +292,9 @@ class Sessions:
             if file is not None:
                 for part in file.parent.glob(f".{session.id}-*.part"):  # of a try that did not come to its end
                     part.unlink()
-            if file is not None:
+            if file is not None and session.deleted_at is None:
                 remove_facts(file)  # or it would be found again one day
-            if file is not None and with_file:
+            if file is not None and with_file and session.deleted_at is None:
                 file.unlink(missing_ok=True)
         except OSError as exc:
             raise ConflictError(f"{exc.filename} cannot be removed: {exc.strerror}.") from exc
