@@ -90,6 +90,7 @@ def build(database: Database, folder: Path, ffmpeg: str) -> Bench:
         (folder / name).mkdir(exist_ok=True)
     capture = CaptureSettings(ffmpeg=ffmpeg, egress=Egress(unrestricted=True))
     transfer = TransferSettings(keys=folder / "keys", egress=Egress(unrestricted=True))
+    recovery = services.Recovery(database, data_dir=folder, recordings=folder / "recordings", clock=clock, wake=wake)
     sessions = services.Sessions(
         database, recordings=folder / "recordings", timezone="Europe/Berlin", clock=clock, wake=wake
     )
@@ -106,6 +107,7 @@ def build(database: Database, folder: Path, ffmpeg: str) -> Bench:
         find_ffmpeg=lambda: ffmpeg,
         beat=lambda: Seconds(0),
         clock=clock,
+        lost=lambda: recovery.told,
         built=START.date(),
         last_backup=lambda: built.backups.latest(),
     )
@@ -128,7 +130,7 @@ def build(database: Database, folder: Path, ffmpeg: str) -> Bench:
         transfers=services.Transfers(database, clock=clock, wake=wake),
         destinations=destinations,
         tokens=services.Tokens(database, clock=clock),
-        recovery=services.Recovery(database, data_dir=folder, recordings=folder / "recordings", clock=clock, wake=wake),
+        recovery=recovery,
         users=services.Users(database, data_dir=folder, setup_code="", clock=clock, passwords=Passwords(HASHER)),
         health=health,
         notifications=notifications,

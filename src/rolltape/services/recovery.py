@@ -283,7 +283,7 @@ class Recovery:
         """The streams of these names; those that are missing are made anew if that is wanted."""
         wanted = {plan.stream.name: plan.stream for plan in plans}
         rows = await db.execute(select(Stream.name, Stream.id).where(Stream.name.in_(wanted)))
-        known = dict(rows.tuples().all())
+        known = {row.name: row.id for row in rows}
         if make:
             for name in wanted.keys() - known.keys():
                 known[name] = await self._make_stream(db, wanted[name])
