@@ -51,7 +51,9 @@ def lively(tmp_path: Path, migrated_sqlite: Path, mp3_station: str) -> Iterator[
         session = service.call("POST", "/api/sessions", json=fields)["id"]
         service.wait_for(session, ("recording",))
         token = service.call("POST", "/api/tokens", json={"name": "Script"})["id"]
-        yield service, {"stream_id": stream, "session_id": session, "token_id": token}
+        hook = {"name": "Hook", "kind": "webhook", "address": "https://example.invalid/hook"}
+        channel = service.call("POST", "/api/channels", json=hook)["id"]
+        yield service, {"channel_id": channel, "stream_id": stream, "session_id": session, "token_id": token}
 
 
 @pytest.mark.parametrize("part", range(PARTS))

@@ -1,13 +1,14 @@
 """Counts of what sessions came to, which go on over restarts and do not shrink when sessions are deleted."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import ColumnElement, Row, case, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from rolltape.domain.session import Event, Session, SessionState
+from rolltape.domain.recording import Verdict
+from rolltape.domain.session import OVER, Event, Session, SessionState
 from rolltape.domain.take import Take
 from rolltape.domain.tally import Tally
 
@@ -26,17 +27,29 @@ async def count(db: AsyncSession, session_ids: Sequence[int]) -> Counter[str]:
 
     The audio of one that was tried again was counted when it was over for the first time.
     """
-    counts: Counter[str] = Counter()
-    rows = (await db.execute(select(*_COLUMNS).where(Session.id.in_(session_ids)))).all()
     is_retried = select(Event.session_id).where(Event.kind == "retry", Event.session_id.in_(session_ids))
     retried = set(await db.scalars(is_retried))
-    for row in rows:
-        counts[f"{SESSIONS}:{row.state}:{row.verdict or ''}"] += 1
-        if row.id not in retried:
-            counts.update(_audio(row))
-    fresh = [row.id for row in rows if row.id not in retried]
-    received = select(func.sum(Take.duration * Take.bit_rate / 8.0)).where(Take.session_id.in_(fresh))
-    counts[RECEIVED] += int(await db.scalar(received) or 0)
+    counts = _counted((await db.execute(select(*_COLUMNS).where(Session.id.in_(session_ids)))).all(), retried)
+    fresh = [number for number in session_ids if number not in retried]
+    counts[RECEIVED] += await _received(db, Take.session_id.in_(fresh))
+    return counts
+
+
+async def count_all(db: AsyncSession) -> Counter[str]:
+    """What all sessions that are over add to the counts."""
+    # The database adds up the many that have audio; the few that have none are looked at one by one.
+    has_audio = Session.coverage > 0
+    is_empty = Session.state.in_(OVER) & (Session.coverage.is_(None) | (Session.coverage <= 0))
+    counts = _counted((await db.execute(select(*_COLUMNS).where(is_empty))).all(), set())
+    recorded, planned = func.sum(Session.recorded), func.sum(Session.recorded / Session.coverage)
+    again = func.sum(case((Session.take_count > 1, Session.take_count - 1), else_=0))
+    sums = select(Session.state, Session.verdict, func.count(), recorded, planned, again)
+    among = sums.where(Session.state.in_(OVER), has_audio).group_by(Session.state, Session.verdict)
+    for state, verdict, number, seconds, wanted, reconnects in (await db.execute(among)).all():
+        counts[_name(state, verdict)] += number
+        if state in _WANTED:
+            counts.update({RECORDED: seconds, LOST: max(0.0, wanted - seconds), RECONNECTS: reconnects})
+    counts[RECEIVED] += await _received(db, true())
     return counts
 
 
@@ -52,6 +65,24 @@ async def add(db: AsyncSession, counts: Mapping[str, float]) -> None:
 
 async def read(db: AsyncSession) -> dict[str, float]:
     return {tally.name: tally.value for tally in await db.scalars(select(Tally))}
+
+
+def _counted(rows: Sequence[Row[*tuple[Any, ...]]], retried: Set[int]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for row in rows:
+        counts[_name(row.state, row.verdict)] += 1
+        if row.id not in retried:
+            counts.update(_audio(row))
+    return counts
+
+
+def _name(state: SessionState, verdict: Verdict | None) -> str:
+    return f"{SESSIONS}:{state}:{verdict or ''}"
+
+
+async def _received(db: AsyncSession, condition: ColumnElement[bool]) -> int:
+    """The bytes of takes, by their length and bit rate."""
+    return int(await db.scalar(select(func.sum(Take.duration * Take.bit_rate / 8.0)).where(condition)) or 0)
 
 
 def _audio(row: Row[*tuple[Any, ...]]) -> dict[str, Any]:

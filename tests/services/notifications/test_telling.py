@@ -12,18 +12,25 @@ from rolltape.domain.notification import Channel, Message, MessageState, Notice,
 from rolltape.domain.session import Session, SessionState
 from rolltape.domain.tally import Tally, Watermark
 from rolltape.domain.transfer import Transfer, TransferState
-from rolltape.services import Notifications
+from rolltape.services import Notifications, tallies
 from rolltape.services.notifications.digest import is_due, next_rank
 from tests.services.conftest import START
 from tests.services.notifications.conftest import Desk
 
-FAILED: dict[str, Any] = {"error_code": "dns_failed", "error_message": "radio.example: the name server does not answer."}
+FAILED: dict[str, Any] = {
+    "error_code": "dns_failed",
+    "error_message": "radio.example: the name server does not answer.",
+}
 
 
 def again(desk: Desk, **more: Any) -> Notifications:
     """The notifications of a service that was started anew on the same database."""
     bench = desk.bench
-    values: dict[str, Any] = {"keys": bench.folder / "keys", "egress": Egress(unrestricted=True), "clock": bench.clock} | more
+    values: dict[str, Any] = {
+        "keys": bench.folder / "keys",
+        "egress": Egress(unrestricted=True),
+        "clock": bench.clock,
+    } | more
     return Notifications(bench.database, bench.services.health, **values)
 
 
@@ -261,6 +268,24 @@ async def test_sessions_are_counted_once_and_stay_counted_when_they_are_deleted(
     assert counts["recorded_seconds"] == 3540
     assert counts["lost_seconds"] == pytest.approx(60 + 3600)
     assert counts["reconnects"] == 2
+
+
+async def test_all_sessions_at_once_are_counted_like_each_by_itself(desk: Desk) -> None:
+    ids = await desk.ends(2, SessionState.DONE, verdict="gapped", recorded=1800.0, coverage=0.5, take_count=4)
+    ids += await desk.ends(3, SessionState.DONE, verdict="complete", recorded=3600.0, coverage=1.0, take_count=1)
+    ids += await desk.ends(2, **FAILED) + await desk.ends(1, SessionState.MISSED)
+    ids += await desk.ends(1, SessionState.CANCELLED, recorded=60.0, coverage=0.1, take_count=2)
+    ids += await desk.ends(1, SessionState.FAILED, recorded=900.0, take_count=2)
+    await desk.ends(1, SessionState.DELIVERING, recorded=900.0, coverage=0.2, take_count=2)
+
+    async with desk.bench.database.read() as db:
+        together, each = await tallies.count_all(db), await tallies.count(db, ids)
+
+    assert {name: value for name, value in together.items() if value} == {
+        name: value for name, value in each.items() if value
+    }
+    assert together["lost_seconds"] == 2 * 1800 + 3 * 3600 + 2700
+    assert together["reconnects"] == 2 * 3 + 1
 
 
 def test_a_message_is_due_when_its_window_is_over() -> None:

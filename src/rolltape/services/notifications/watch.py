@@ -35,6 +35,7 @@ CALM = timedelta(minutes=5)  # a finding is over when it was not there for so lo
 # Findings by code. What the sessions themselves tell, and what only counts others, is left out.
 OCCASIONS = {
     "little_space": Occasion.DISK,
+    "few_inodes": Occasion.DISK,
     "space_low": Occasion.DISK,
     "space_forecast": Occasion.DISK,
     "destination_refuses": Occasion.DESTINATION,
@@ -79,22 +80,28 @@ class Watch:
         now = self._clock()
         async with self._database.read() as db:
             mark = await db.get(Watermark, _MARK)
+            if mark is None:
+                await self._begin(db, now)
+                return
             seen = await _look(db, mark, now)
-            known = mark.seen if mark else {}
-            ended = [number for key, number in seen.ended.items() if key not in known]
-            flawed = [number for key, number in seen.flawed.items() if key not in known]
-            if mark is not None and not ended and not flawed:
+            ended = [number for key, number in seen.ended.items() if key not in mark.seen]
+            flawed = [number for key, number in seen.flawed.items() if key not in mark.seen]
+            if not ended and not flawed:
                 return
             counts = await _count(db, ended)
-            happenings = await _tell(db, ended, flawed, now) if mark is not None else []
+            happenings = await _tell(db, ended, flawed, now)
         async with self._database.write() as db:
-            mark = await db.get(Watermark, _MARK)
-            if mark is None:
-                db.add(Watermark(name=_MARK, at=now, seen=_recent(seen, now)))
-            else:
-                mark.at, mark.seen = now, _recent(seen, now)
+            await db.merge(Watermark(name=_MARK, at=now, seen=_recent(seen, now)))
             await tallies.add(db, counts)
             await _enter(db, happenings)
+
+    async def _begin(self, reading: AsyncSession, now: datetime) -> None:
+        """Count what is over already, and remember what must not be taken for new."""
+        counts = await tallies.count_all(reading)
+        seen = await _look(reading, Watermark(name=_MARK, at=now, seen={}), now)
+        async with self._database.write() as db:
+            db.add(Watermark(name=_MARK, at=now, seen=_recent(seen, now)))
+            await tallies.add(db, counts)
 
     async def look_at_findings(self) -> None:
         """Enter notices of findings that are new, or gone."""
@@ -112,12 +119,11 @@ class Watch:
             await _enter(db, happenings)
 
 
-async def _look(db: AsyncSession, mark: Watermark | None, now: datetime) -> _Seen:
+async def _look(db: AsyncSession, mark: Watermark, now: datetime) -> _Seen:
     columns = (Session.id, Session.state, Session.verdict, Session.ended_at)
     # A clock that was set back must not hide what ends now.
-    since = min(mark.at, now) - OVERLAP if mark is not None else None
-    is_ended = Session.ended_at >= since if since is not None else Session.state.in_(OVER)
-    ended = (await db.execute(select(*columns).where(is_ended))).all()
+    since = min(mark.at, now) - OVERLAP
+    ended = (await db.execute(select(*columns).where(Session.ended_at >= since))).all()
     is_flawed = (Session.state == SessionState.DELIVERING, Session.verdict.in_(_FLAWS))
     flawed = list((await db.execute(select(*columns).where(*is_flawed))).all())
     # One that failed later, as it could not be delivered, was told when it was recorded.
