@@ -179,28 +179,6 @@ def test_a_full_disk_leaves_it_as_it_was(file: Path, tmp_path: Path) -> None:
         subprocess.run(["umount", disk], check=True)
 
 
-def test_what_is_to_be_done_before_a_change_can_hinder_it(file: Path) -> None:
-    before = contents(file)
-
-    def refuse() -> None:
-        raise DatabaseError("no backup")
-
-    with pytest.raises(DatabaseError, match="no backup"):
-        migrate_now(f"sqlite:///{file}", before_change=refuse)
-
-    assert contents(file) == before
-
-
-def test_nothing_is_done_before_where_nothing_changes(tmp_path: Path) -> None:
-    asked: list[str] = []
-    url = f"sqlite:///{tmp_path / 'rolltape.db'}"
-
-    migrate_now(url, before_change=lambda: asked.append("new"))
-    migrate_now(url, before_change=lambda: asked.append("present"))
-
-    assert asked == []
-
-
 def test_on_postgresql_nothing_is_lost_either(postgres_server: str) -> None:
     for revision in EARLIER:
         url = create_database(postgres_server, f"earlier{revision}")

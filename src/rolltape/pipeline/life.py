@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import structlog
 
+from rolltape.disk import reason
 from rolltape.domain.errors import RolltapeError
 from rolltape.domain.session import NOT_BEGUN, OVER, Session, SessionState
 from rolltape.pipeline.deliver import Delivering
@@ -16,6 +17,7 @@ from rolltape.pipeline.workshop import Workshop
 from rolltape.services.clock import Clock
 from rolltape.services.sessions import Sessions
 from rolltape.services.transfers import Transfers
+from rolltape.store import is_no_answer
 
 MOST_ATTEMPTS = 5  # of a step that fails; after them somebody has to look
 FIRST_DELAY = timedelta(seconds=5)  # after the first failure; doubled by each further one
@@ -51,6 +53,7 @@ class Pipeline:
     def __init__(self, sessions: Sessions, transfers: Transfers, workshop: Workshop, *, clock: Clock) -> None:
         self._sessions = sessions
         self._transfers = transfers
+        self._workshop = workshop
         self._clock = clock
         self._recording = Recording(sessions, workshop, clock=clock)
         self._finishing = Finishing(sessions, transfers, workshop, clock=clock)
@@ -64,6 +67,8 @@ class Pipeline:
         try:
             goes_on, at = await self._step(session.state)(session)
         except Exception as exc:
+            if is_no_answer(exc):  # that says nothing about the session: whoever runs it comes back
+                raise
             return await self._failed(session, exc)
 
         return Next(queue_of(session.state), at) if goes_on and session.state not in OVER else None
@@ -94,7 +99,7 @@ class Pipeline:
     async def _failed(self, session: Session, error: Exception) -> Next | None:
         """Try the step again, a few times; then the session has failed. Its takes are kept."""
         attempts = session.attempts + 1
-        message = str(error) if isinstance(error, RolltapeError | OSError) else f"An unexpected error: {error!r}"
+        message = self._message(error)
         code = error.code if isinstance(error, RolltapeError) else "unexpected"
         permanent = isinstance(error, RolltapeError) and error.permanent
         log.error(message, exc_info=error, action="step_failed", session_id=session.id, attempts=attempts)
@@ -108,3 +113,9 @@ class Pipeline:
         if not await self._sessions.advance(session, session.state, "step_failed", told, attempts=attempts):
             return None
         return Next(queue_of(session.state), self._clock() + delay)
+
+    def _message(self, error: Exception) -> str:
+        if isinstance(error, OSError):
+            folder = self._workshop.recordings
+            return f"{error.filename or folder}: {reason(error, folder)}."
+        return str(error) if isinstance(error, RolltapeError) else f"An unexpected error: {error!r}"

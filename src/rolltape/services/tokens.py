@@ -6,7 +6,6 @@ import secrets
 from collections.abc import Sequence
 
 from sqlalchemy import select, update
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rolltape.domain.errors import InputError, NotFoundError
@@ -14,7 +13,7 @@ from rolltape.domain.stream import LONGEST_TEXT, check_name
 from rolltape.domain.units import HOUR
 from rolltape.domain.user import Token
 from rolltape.services.clock import Clock
-from rolltape.store import Database
+from rolltape.store import NO_ANSWER, Database
 
 PREFIX = "rt_"  # so that a token is recognised where it should not be
 SEEN_EVERY = HOUR  # how exactly it is known when a token was used; each time is a write
@@ -67,7 +66,7 @@ class Tokens:
         now = self._clock()
         if found.last_used_at is None or (now - found.last_used_at).total_seconds() > SEEN_EVERY:
             # A full disk must not keep programs from asking what is wrong.
-            with contextlib.suppress(OperationalError):
+            with contextlib.suppress(*NO_ANSWER):
                 async with self._database.write() as db:
                     await db.execute(update(Token).where(Token.id == found.id).values(last_used_at=now))
         return True

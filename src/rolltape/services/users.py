@@ -14,7 +14,6 @@ from pathlib import Path
 
 import structlog
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rolltape.domain.errors import ConflictError, InputError, NotFoundError
@@ -25,7 +24,7 @@ from rolltape.services.clock import Clock
 from rolltape.services.names import unique_name
 from rolltape.services.passwords import Passwords, check_password
 from rolltape.services.setup_code import SetupCode
-from rolltape.store import Database
+from rolltape.store import NO_ANSWER, Database
 
 # How long a login lasts without being used, and at most.
 IDLE, LIFE = timedelta(hours=12), timedelta(days=30)
@@ -250,7 +249,7 @@ class Users:
 
     async def _seen(self, login_id: int, now: datetime) -> None:
         # A full disk must not keep people from the page that tells them so.
-        with contextlib.suppress(OperationalError):
+        with contextlib.suppress(*NO_ANSWER):
             async with self._database.write() as db:
                 await db.execute(update(Login).where(Login.id == login_id).values(last_used_at=now))
 

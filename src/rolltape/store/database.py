@@ -18,7 +18,8 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import event, make_url
 from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, create_engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DatabaseError as SomeDatabaseError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as TooLong
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction
@@ -42,6 +43,14 @@ class DatabaseError(RolltapeError):
 
     code = "database"
     permanent = True
+
+
+NO_ANSWER = (OperationalError, InterfaceError, TooLong)  # it is locked, away, full or read-only: later it may answer
+
+
+def is_no_answer(error: BaseException) -> bool:
+    """Whether the database did not answer, or is damaged; else what it was asked was wrong."""
+    return isinstance(error, NO_ANSWER) or type(error) is SomeDatabaseError
 
 
 class Database:
@@ -123,20 +132,18 @@ event.listen(_Writing, "after_flush", _note_rows)
 event.listen(_Writing, "do_orm_execute", _note_statement)
 
 
-async def migrate(url: str, *, before_change: Callable[[], None] = lambda: None) -> None:
+async def migrate(url: str) -> None:
     """Bring the database at `url` to the present schema, creating it where there is none.
 
     All of it is one transaction: after a kill or with a full disk the database is as it was, and this is done again.
-    `before_change` is called (in a thread) before a database that has another schema is changed; when it raises,
-    nothing is.
 
     Raises:
         DatabaseError: it is not ours, newer than this program, or cannot be opened.
     """
-    await asyncio.to_thread(migrate_now, url, before_change=before_change)
+    await asyncio.to_thread(migrate_now, url)
 
 
-def migrate_now(url: str, revision: str = "head", *, before_change: Callable[[], None] = lambda: None) -> None:
+def migrate_now(url: str, revision: str = "head") -> None:
     """As `migrate`, to any schema there was; the caller waits."""
     address = _with_driver(url, _SYNC_DRIVERS)
     engine = sync_engine(url)
@@ -145,8 +152,6 @@ def migrate_now(url: str, revision: str = "head", *, before_change: Callable[[],
     config = _config()
     try:
         is_change = _is_other_schema(engine, ScriptDirectory.from_config(config))
-        if is_change:
-            before_change()
         with engine.execution_options(immediate=True).begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, revision)

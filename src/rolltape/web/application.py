@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, Response
 from fastapi.sse import EventSourceResponse
 from pydantic import ValidationError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -27,6 +27,7 @@ from rolltape.domain.errors import (
     TooManyAttempts,
 )
 from rolltape.services import Services
+from rolltape.store import is_no_answer
 from rolltape.web import api, live, pages, static_files
 from rolltape.web.access import LoginCookie
 from rolltape.web.api import metrics, system
@@ -91,7 +92,7 @@ def routes() -> FastAPI:
     app.add_exception_handler(RequestValidationError, _on_bad_input)
     app.add_exception_handler(ValidationError, _on_bad_input)
     app.add_exception_handler(HTTPException, _on_http_error)
-    app.add_exception_handler(OperationalError, _on_database_error)
+    app.add_exception_handler(SQLAlchemyError, _on_database_error)
     app.add_exception_handler(Exception, _on_surprise)
     return app
 
@@ -161,6 +162,8 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_database_error(request: Request, error: Exception) -> Response:
+    if not is_no_answer(error):
+        return await _on_surprise(request, error)
     log.error("the database did not answer", exc_info=error, action="database_failed")
     answer = _answer(request, 503, "database", "The database does not answer at the moment; nothing was changed.")
     answer.headers["Retry-After"] = "5"

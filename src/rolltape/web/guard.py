@@ -10,7 +10,7 @@ import ipaddress
 from urllib.parse import urlsplit
 
 import structlog
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from rolltape.domain.units import MINUTE, Seconds
 from rolltape.services import Services
 from rolltape.services.backups import LARGEST_ARCHIVE
+from rolltape.store import is_no_answer
 from rolltape.web.access import LoginCookie, way_to_login
 from rolltape.web.errors import bare_page, error_answer
 
@@ -68,7 +69,9 @@ class Guard:
         send = _with_headers(send, is_static=scope["path"].startswith(STATIC))
         try:
             answer = await self._refusal(scope, Headers(scope=scope))
-        except OperationalError:
+        except SQLAlchemyError as exc:
+            if not is_no_answer(exc):
+                raise
             log.exception("the database did not answer", action="database_failed")
             answer = _refused(scope, 503, "database", "The database does not answer at the moment. Try again soon.")
         if answer is not None:
