@@ -19,7 +19,7 @@ from rolltape import __version__, logs, services, web
 from rolltape.capture import CaptureSettings
 from rolltape.domain.errors import RolltapeError
 from rolltape.domain.preference import PreferenceFields, component_levels
-from rolltape.domain.units import MINUTE, Seconds, megabytes
+from rolltape.domain.units import MINUTE, Seconds, gigabytes, megabytes
 from rolltape.engine import LocalEngine
 from rolltape.ffmpeg.run import find
 from rolltape.pipeline import Pipeline, Queue, Workshop
@@ -70,6 +70,7 @@ class App:
         self._clock = clock
         self._tasks: list[asyncio.Task[None]] = []
         self.services = self._build_services(clock)
+        self.workshop.on_done = self.services.retention.look
         self.pipeline = Pipeline(self.services.sessions, self.services.transfers, self.workshop, clock=clock)
         self.engine = LocalEngine(
             self.pipeline,
@@ -108,6 +109,17 @@ class App:
         preferences = services.Preferences(
             database, given=settings.preferences, locked=settings.locked, fixed=settings.fixed, apply=self._apply
         )
+        resources = services.Resources(
+            {
+                "recordings": settings.recordings_dir,
+                "data": settings.data_dir,
+                "covers": settings.artwork_dir,
+                "backups": settings.backup_dir,
+                "the log": settings.log_dir,
+            },
+            floor=lambda: gigabytes(preferences.values.disk_floor),
+        )
+        self.workshop.may_do = resources.may_do
         health = services.Health(
             database,
             sessions,
@@ -116,6 +128,7 @@ class App:
             beat=lambda: Seconds(time.monotonic() - self.scheduler.last_beat),
             clock=clock,
             log_problem=logs.problem,
+            more=lambda: [*resources.findings(), *self.services.retention.findings()],
             lost=lambda: self.services.recovery.told,
             last_backup=lambda: self.services.backups.latest(),
         )
@@ -134,6 +147,7 @@ class App:
             preferences=lambda: preferences.values,
             restored=self._restored,
             passphrase=settings.backup_passphrase,
+            may_begin=lambda: resources.may_do("daily backups"),
         )
         return services.Services(
             streams=streams,
@@ -143,7 +157,10 @@ class App:
                 sessions, recordings=settings.recordings_dir, ffmpeg=self.workshop.capture.ffmpeg
             ),
             samples=services.Samples(
-                settings.data_dir / "samples", capture_settings=self.workshop.capture, clock=clock
+                settings.data_dir / "samples",
+                capture_settings=self.workshop.capture,
+                clock=clock,
+                may_record=lambda: resources.may_do("samples"),
             ),
             transfers=services.Transfers(database, clock=clock, wake=self.wake),
             destinations=destinations,
@@ -163,6 +180,14 @@ class App:
             keys=services.Keys(settings.config_dir),
             logs=services.Logs(settings.log_dir),
             preferences=preferences,
+            resources=resources,
+            waveforms=services.Waveforms(
+                database,
+                resources,
+                recordings=settings.recordings_dir,
+                ffmpeg=self.workshop.capture.ffmpeg,
+                clock=clock,
+            ),
             retention=services.Retention(database, sessions, recordings=settings.recordings_dir, clock=clock),
             configuration=services.Configuration(
                 database, destinations=destinations, streams=streams, schedules=schedules, preferences=preferences
@@ -229,6 +254,8 @@ class App:
         await self.services.notifications.start()
         self._tasks += [
             asyncio.create_task(self._watch_database()),
+            asyncio.create_task(self.services.retention.attend()),
+            asyncio.create_task(self.services.waveforms.attend()),
             asyncio.create_task(self.services.recovery.search_if_lost()),
             asyncio.create_task(self.services.backups.run()),
         ]

@@ -14,7 +14,7 @@ from rolltape.capture import CaptureSettings
 from rolltape.domain.address import Egress
 from rolltape.domain.preference import PreferenceFields
 from rolltape.domain.stream import StreamFields
-from rolltape.domain.units import Seconds
+from rolltape.domain.units import Seconds, gigabytes
 from rolltape.services.backups import Places
 from rolltape.services.passwords import Passwords
 from rolltape.store import Database
@@ -100,6 +100,9 @@ def build(database: Database, folder: Path, ffmpeg: str) -> Bench:
     preferences = services.Preferences(
         database, given=PreferenceFields(timezone="Europe/Berlin"), locked={}, apply=lambda _: None
     )
+    resources = services.Resources(
+        {"recordings": folder / "recordings", "data": folder}, floor=lambda: gigabytes(preferences.values.disk_floor)
+    )
     health = services.Health(
         database,
         sessions,
@@ -109,6 +112,7 @@ def build(database: Database, folder: Path, ffmpeg: str) -> Bench:
         clock=clock,
         lost=lambda: recovery.told,
         built=START.date(),
+        more=lambda: [*resources.findings(), *built.retention.findings()],
         last_backup=lambda: built.backups.latest(),
     )
     notifications = services.Notifications(
@@ -139,6 +143,8 @@ def build(database: Database, folder: Path, ffmpeg: str) -> Bench:
         keys=services.Keys(transfer.keys),
         logs=services.Logs(folder / "log"),
         preferences=preferences,
+        resources=resources,
+        waveforms=services.Waveforms(database, resources, recordings=folder / "recordings", ffmpeg=ffmpeg, clock=clock),
         retention=services.Retention(
             database,
             sessions,

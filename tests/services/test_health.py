@@ -230,7 +230,7 @@ async def test_planned_sessions_that_do_not_fit_are_told_before_the_disk_is_full
     stream = await bench.stream()
     for hour in range(1, 40):
         await plan(bench, stream, hour)
-    free = Bytes(services.health.LITTLE_SPACE + 1)
+    free = Bytes(1024**3 + 1)
     monkeypatch.setattr(bench.services.health, "disk", lambda: services.health.Disk(free, free))
 
     [finding] = await of(bench, "space_forecast")

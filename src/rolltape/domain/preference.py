@@ -85,6 +85,10 @@ class PreferenceFields(BaseModel):
         10, "Size of a log file", "A larger one is closed, and a new one begun.", "MB", ge=1, le=1000
     )
     log_retention: int = _field(30, "Keep log files for", "Older ones are removed.", "days", ge=1, le=3650)
+    disk_floor: float = _field(
+        1, "Room to keep free", "With less room for recordings, what can be done later waits; recordings go on.", "GB",
+        ge=0, le=100_000, allow_inf_nan=False,
+    )  # fmt: skip
     backup_hour: int = _field(
         4, "Hour of the daily backup", "In the time zone of the pages. One that was slept through is made up for.",
         "o'clock", ge=0, le=23,

@@ -13,5 +13,9 @@ HOUR = Seconds(60 * 60)
 DAY = Seconds(24 * 60 * 60)
 
 
+def gigabytes(number: float) -> Bytes:
+    return Bytes(round(number * 1_000_000_000))
+
+
 def megabytes(number: float) -> Bytes:
     return Bytes(round(number * 1_000_000))

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from rolltape.disk import reason
 from rolltape.domain.log import CURRENT, closed_files, name_of_closed
 from rolltape.domain.units import DAY, Bytes, Seconds
 from rolltape.logs.setup import json_formatter
@@ -74,7 +75,7 @@ class LogFile(logging.Handler):
             self._write(line)
         except OSError as exc:
             self._lost += 1
-            self.problem = f"{self._folder} cannot be written: {exc.strerror or exc}"
+            self.problem = f"{self._folder} cannot be written: {reason(exc, self._folder)}"
             self._closed_until = time.monotonic() + RETRY
             self._close()
         else:

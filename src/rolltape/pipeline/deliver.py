@@ -173,7 +173,9 @@ class Delivering:
         values = {}
         if plan.stream.delete_after_delivery and rows and all(row.state is TransferState.DELIVERED for row in rows):
             values = await self._delete_local(session, plan)
-        return await self._sessions.advance(session, SessionState.DONE, "done", "Done.", **values)
+        is_ours = await self._sessions.advance(session, SessionState.DONE, "done", "Done.", **values)
+        self._workshop.on_done()
+        return is_ours
 
     async def _delete_local(self, session: Session, plan: Plan) -> dict[str, Any]:
         """Delete the recording here. Returns what its session has to tell about that."""

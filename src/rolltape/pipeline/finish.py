@@ -59,10 +59,11 @@ class Finishing:
         try:
             made = await make(plan, folder, name, self._workshop)
             message = f"Made {name}: {made.duration:.1f} s, {made.written.size} bytes."
+            peaks = made.peaks if self._workshop.may_do("waveforms") else b""
             if not made.peaks:
                 log.warning("the waveform could not be measured", action="waveform_missing", session_id=session.id)
             if not await self._sessions.advance(
-                session, SessionState.PROCESSING, "made", message, peaks=made.peaks, **_entries(made)
+                session, SessionState.PROCESSING, "made", message, peaks=peaks, **_entries(made)
             ):
                 made.part.unlink(missing_ok=True)
                 return False

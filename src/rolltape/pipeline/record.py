@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from rolltape.capture import Journal, Recorder, read_journal
+from rolltape.disk import reason
 from rolltape.domain.errors import RolltapeError, SourceError
 from rolltape.domain.facts import plan_facts_of
 from rolltape.domain.recording import Account, account
@@ -46,7 +47,7 @@ class Recording:
             live, error = await self._capture(session, plan, folder)
         except OSError as exc:
             if plan.window.closes > self._clock():
-                self.live.note(session, "disk", f"{folder}: {exc.strerror}; tried again.")
+                self.live.note(session, "disk", f"{folder}: {reason(exc, folder.parent)}; tried again.")
                 log.error("the takes cannot be written", exc_info=exc, session_id=session.id)  # noqa: TRY400
                 return True, self._clock() + DISK_RETRY
             raise

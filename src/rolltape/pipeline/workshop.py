@@ -1,5 +1,6 @@
 """What the steps need of the machine: folders, programs, limits."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,8 @@ class Workshop:
     capture: CaptureSettings
     transfer: TransferSettings
     transfers_per_destination: int
+    may_do: Callable[[str], bool] = lambda _: True  # whether there is room for work that is not critical
+    on_done: Callable[[], None] = lambda: None  # a recording is where it belongs
 
     def takes(self, session: Session) -> Path:
         """The folder of a session's takes and their journal."""

@@ -14,6 +14,7 @@ from rolltape.services.news import News as News
 from rolltape.services.notifications import Notifications as Notifications
 from rolltape.services.preferences import Preferences as Preferences
 from rolltape.services.recovery import Recovery as Recovery
+from rolltape.services.resources import Resources as Resources
 from rolltape.services.retention import Retention as Retention
 from rolltape.services.samples import Samples as Samples
 from rolltape.services.schedules import Schedules as Schedules
@@ -22,6 +23,7 @@ from rolltape.services.streams import Streams as Streams
 from rolltape.services.tokens import Tokens as Tokens
 from rolltape.services.transfers import Transfers as Transfers
 from rolltape.services.users import Users as Users
+from rolltape.services.waveforms import Waveforms as Waveforms
 
 
 @dataclass(frozen=True)
@@ -46,3 +48,5 @@ class Services:
     configuration: Configuration
     backups: Backups
     retention: Retention
+    resources: Resources
+    waveforms: Waveforms

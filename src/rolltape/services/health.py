@@ -5,7 +5,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -31,7 +31,6 @@ from rolltape.services.sessions import Sessions
 from rolltape.store import Database
 
 LATE_BEAT = Seconds(60)  # the scheduler ticks each second; after this long it hangs
-LITTLE_SPACE = Bytes(1024**3)  # a warning below; half a day of one 192 kbit/s stream
 ASSUMED_RATE = BitsPerSecond(128_000)  # of a recording, where the stream has none yet
 AHEAD = timedelta(hours=48)  # how far the forecast of space looks; the planner enters sessions as far
 
@@ -68,7 +67,7 @@ class _Remembered(Generic[Answer]):
 
 class Health:
     """`beat` tells how many seconds ago the scheduler last ticked, `log_problem` why no log files are kept,
-    `last_backup` which one is the newest.
+    `last_backup` which one is the newest, and `more` what others have found.
     """
 
     def __init__(
@@ -83,6 +82,7 @@ class Health:
         log_problem: Callable[[], str | None] = lambda: None,
         lost: Callable[[], Lost | None] = lambda: None,
         last_backup: Callable[[], Awaitable[Backup | None]] | None = None,
+        more: Callable[[], Sequence[Finding]] = lambda: (),
         built: date = BUILT,
         wall: Callable[[], float] = time.time,
     ) -> None:
@@ -95,6 +95,7 @@ class Health:
         self._log_problem = log_problem
         self._lost = lost
         self._last_backup = last_backup
+        self._more = more
         self._built = built
         self._coming = _Remembered(self._look_ahead)
         self._troubles = _Remembered(self._look_back)
@@ -156,7 +157,7 @@ class Health:
         if (lost := self._lost_finding()) is not None:  # it hinders no recording: what is planned anew is recorded
             found.append(lost)
         if all(finding.code != "database" for finding in found):
-            found += [finding for finding in (self._space_finding(), await self._forecast_finding()) if finding]
+            found += [*self._more(), *filter(None, [await self._forecast_finding()])]
             found += await self._troubles.get()
         return sorted(found, key=lambda finding: finding.level != "error")
 
@@ -237,15 +238,6 @@ class Health:
             return None
         advice = "Give the folder of the log to this user, or make room on its disk. Recording goes on meanwhile."
         return Finding("log_not_writable", "warning", f"The log is not kept: {problem}.", advice)
-
-    def _space_finding(self) -> Finding | None:
-        disk = self.disk()
-        free = disk.free
-        if free >= LITTLE_SPACE or disk.total == 0:  # a folder that was taken away is told by another finding
-            return None
-        return Finding(
-            "little_space", "warning", f"Only {free // 1024**2} MiB are left for recordings.", "Make room on the disk."
-        )
 
     async def _forecast_finding(self) -> Finding | None:
         coming = await self.forecast()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import secrets
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -36,8 +37,18 @@ class Sample:
 
 
 class Samples:
-    def __init__(self, folder: Path, *, capture_settings: capture.CaptureSettings, clock: Clock) -> None:
+    """`may_record` tells whether there is room for them."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        capture_settings: capture.CaptureSettings,
+        clock: Clock,
+        may_record: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._folder = folder
+        self._may_record = may_record
         self._capture_settings = capture_settings
         self._clock = clock
         self._made: dict[str, datetime] = {}  # by id, the oldest first
@@ -55,6 +66,8 @@ class Samples:
             ProcessingError: what came does not become an MP3.
             BusyError: too many are recorded already.
         """
+        if not self._may_record():
+            raise BusyError("This machine is short of room or memory: see System, Health. Recordings go on meanwhile.")
         if self._under_way >= MOST_AT_ONCE:
             raise BusyError("Other stations are being listened to at the moment. Try again in some seconds.")
         self._under_way += 1

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from rolltape.disk import NO_INODES, reason
 from rolltape.domain.destination import DestinationFields, HostKey
 from rolltape.domain.errors import TargetError
 from rolltape.domain.transfer import Proof, Receipt
@@ -24,7 +25,6 @@ _PROBLEMS: dict[int, Callable[[str], TargetError]] = {
     errno.EACCES: problems.permission_denied,
     errno.EPERM: problems.permission_denied,
     errno.EROFS: problems.read_only,
-    errno.ENOSPC: problems.disk_full,
     errno.EDQUOT: problems.disk_full,
     errno.EFBIG: problems.disk_full,
     errno.ENAMETOOLONG: problems.bad_name,
@@ -147,6 +147,9 @@ class LocalPlace:
             yield
         except OSError as exc:
             where = self.shown(path)
+            if exc.errno == errno.ENOSPC:
+                why = reason(exc, self._folder)
+                raise problems.disk_full(where, f" ({NO_INODES})" if why == NO_INODES else "") from exc
             if exc.errno in _PROBLEMS:
                 raise _PROBLEMS[exc.errno](where) from exc
             raise problems.failed(where, exc.strerror or str(exc)) from exc

@@ -88,8 +88,10 @@ class Backups:
         preferences: Callable[[], PreferenceFields],
         restored: Callable[[], Awaitable[None]],
         passphrase: str = "",
+        may_begin: Callable[[], bool] = lambda: True,
     ) -> None:
         self._database = database
+        self._may_begin = may_begin  # a daily one, which waits while the machine is short of something
         self._places = places
         self._folder = Folder(places.backups)
         self._clock = clock
@@ -234,6 +236,8 @@ class Backups:
         backups = await self.all()
         hour, zone = preferences.backup_hour, preferences.timezone
         if not daily.is_due(backups, now, hour=hour, zone=zone) or not await self._is_anything_there():
+            return None
+        if not self._may_begin():
             return None
         made = await self.create(Reason.DAILY, self._passphrase or None)
         self._not_before = None

@@ -26,6 +26,7 @@ GROUPS = (
             "max_concurrent_processing",
             "max_concurrent_transfers",
             "max_transfers_per_destination",
+            "disk_floor",
         ),
     ),
     ("Backups", ("backup_hour", "backups_kept")),

@@ -109,20 +109,14 @@ def _add_messages() -> None:
 
 
 def _add_retention() -> None:
-    for column in (
-        sa.Column("keep_days", sa.Integer(), nullable=True),
-        sa.Column("keep_count", sa.Integer(), nullable=True),
-        sa.Column("keep_gigabytes", sa.Float(), nullable=True),
-        sa.Column("keep_agreed", sa.JSON(), nullable=True),
-        sa.Column("keep_looked_at", sa.DateTime(timezone=True), nullable=True),
-    ):
-        op.add_column("streams", column)
-    for column in (
-        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("deleted_why", sa.String(), nullable=True),
-        sa.Column("missing_since", sa.DateTime(timezone=True), nullable=True),
-    ):
-        op.add_column("sessions", column)
+    op.add_column("streams", sa.Column("keep_days", sa.Integer(), nullable=True))
+    op.add_column("streams", sa.Column("keep_count", sa.Integer(), nullable=True))
+    op.add_column("streams", sa.Column("keep_gigabytes", sa.Float(), nullable=True))
+    op.add_column("streams", sa.Column("keep_agreed", sa.JSON(), nullable=True))
+    op.add_column("streams", sa.Column("keep_looked_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("sessions", sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("sessions", sa.Column("deleted_why", sa.String(), nullable=True))
+    op.add_column("sessions", sa.Column("missing_since", sa.DateTime(timezone=True), nullable=True))
     # What was deleted after its delivery until now is known by its story only.
     op.execute(
         "UPDATE sessions SET deleted_at = (SELECT max(events.at) FROM events WHERE events.session_id = sessions.id "

@@ -1,0 +1,50 @@
+"""What a disk has left, and why it takes nothing more."""
+
+import errno
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from rolltape.domain.units import Bytes
+
+NO_INODES = "no inodes are left: there is room, but the disk takes no more files"
+
+
+@dataclass(frozen=True)
+class Room:
+    """What a file system has left for this user. `files` is how many more it takes, None where it does not count."""
+
+    device: int
+    total: Bytes
+    free: Bytes
+    files: int | None
+
+
+def room(folder: Path) -> Room:
+    """The room on the disk of a folder.
+
+    Raises:
+        OSError: there is no such folder (any more).
+    """
+    found = os.statvfs(folder)
+    files = found.f_favail if found.f_files else None  # btrfs and its kin have as many as there is room
+    total = Bytes(found.f_blocks * found.f_frsize)
+    return Room(folder.stat().st_dev, total, Bytes(found.f_bavail * found.f_frsize), files)
+
+
+def reason(exc: OSError, folder: Path) -> str:
+    """Why something in `folder` could not be written, in words.
+
+    The system says "no space left" as well when a disk has run out of inodes. Who is told so looks at a disk with
+    room on it, and does not know what to do.
+    """
+    if exc.errno == errno.ENOSPC and _has_no_inodes(folder):
+        return NO_INODES
+    return exc.strerror or str(exc)
+
+
+def _has_no_inodes(folder: Path) -> bool:
+    try:
+        return room(folder).files == 0
+    except OSError:
+        return False
