@@ -23,7 +23,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from rolltape import __version__
 from rolltape.domain.notification import MessageState
 from rolltape.domain.recording import Verdict
-from rolltape.domain.session import NOT_BEGUN, Session, SessionState
+from rolltape.domain.session import NOT_BEGUN, OVER, Session, SessionState
 from rolltape.domain.transfer import UNDER_WAY, Transfer, TransferState
 from rolltape.domain.units import Seconds
 from rolltape.services import tallies
@@ -174,7 +174,11 @@ def _sessions(snapshot: Snapshot) -> Iterator["Family"]:
 
 def _totals(snapshot: Snapshot) -> Iterator["Family"]:
     totals = snapshot.totals
-    ended = [(name.split(":")[1:3], value) for name, value in totals.items() if name.startswith("sessions:")]
+    # Those that are 0 are there, too: what begins with 1 has not increased for Prometheus.
+    ends = [(SessionState.DONE, verdict) for verdict in Verdict] + [(state, "") for state in OVER - {SessionState.DONE}]
+    names = {f"{tallies.SESSIONS}:{state}:{verdict}" for state, verdict in ends}
+    names |= {name for name in totals if name.startswith(f"{tallies.SESSIONS}:")}
+    ended = [(name.split(":")[1:3], totals.get(name, 0.0)) for name in sorted(names)]
     for name, told in (
         (tallies.RECORDED, "Seconds of audio recorded by sessions that are over."),
         (tallies.LOST, "Seconds that were planned and not recorded, of sessions that are over and were wanted."),
