@@ -33,6 +33,7 @@ from rolltape.services.configuration import BadConfiguration, Difference
 from rolltape.services.configuration.words import lines
 
 OTHER_VERDICT = 3  # exit code: recorded, but not completely
+DATABASE_BROKEN = 4  # exit code: the database was damaged again and again while the service ran
 HEALTH_TIMEOUT = 5  # s
 
 commands = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
@@ -170,6 +171,15 @@ def health(
         _give_up(exc.read().decode("utf-8", "replace"))
     except OSError as exc:
         _give_up(f"The service does not answer: {exc}")
+
+
+@commands.command()
+def recover(data_dir: DataDir = None) -> None:
+    """Find recordings again that the database does not know, by the files beside them."""
+    found = _ask(data_dir, lambda services: services.recovery.search())
+    print(f"found again: {found.recordings} recordings, {found.takes} unfinished ones")
+    if found.refused:
+        print(f"passed over: {found.refused} files that are not what they should be; see the log")
 
 
 @tokens.command("create")
@@ -388,6 +398,8 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     except BadConfiguration as exc:
         _give_up("\n".join([*(problem.sentence for problem in exc.problems), "Nothing was changed."]))
+    except app.DatabaseBroken as exc:
+        _give_up(exc.message, code=DATABASE_BROKEN)
     except RolltapeError as exc:
         _give_up(exc.message)
     except ValidationError as exc:
@@ -405,9 +417,9 @@ def _settings(**given: object) -> settings.Settings:
         _give_up(exc.message)
 
 
-def _give_up(message: str) -> NoReturn:
+def _give_up(message: str, *, code: int = 1) -> NoReturn:
     print(message, file=sys.stderr)
-    raise typer.Exit(1)
+    raise typer.Exit(code)
 
 
 def _progress(line: str) -> None:
