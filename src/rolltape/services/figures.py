@@ -10,7 +10,7 @@ Source: Prometheus, "Metric and label naming" and "Writing exporters".
 import os
 import platform
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -65,27 +65,12 @@ class Snapshot:
     now: datetime
 
 
-async def _no_backup() -> None:
-    return None
-
-
 class Figures:
-    """`backup_at` asks when the newest backup was made."""
-
-    def __init__(
-        self,
-        database: Database,
-        health: Health,
-        notifications: Notifications,
-        *,
-        clock: Clock,
-        backup_at: Callable[[], Awaitable[datetime | None]] = _no_backup,
-    ) -> None:
+    def __init__(self, database: Database, health: Health, notifications: Notifications, *, clock: Clock) -> None:
         self._database = database
         self._health = health
         self._notifications = notifications
         self._clock = clock
-        self._backup_at = backup_at
         self._process = psutil.Process()
         self._text = b""
         self._until = 0.0  # monotonic
@@ -117,7 +102,7 @@ class Figures:
             hours_left=await health.hours_left(),
             is_ready=await health.is_ready(),
             lag=self._notifications.lag,
-            backup_at=await self._backup_at(),
+            backup_at=await health.backup_at(),
             now=self._clock(),
         )
 

@@ -173,11 +173,15 @@ class Health:
             ]
 
     async def _backup_findings(self, db: AsyncSession, now: datetime) -> list[Finding]:
+        return await findings.of_backups(db, now, await self.backup_at())
+
+    async def backup_at(self) -> datetime | None:
+        """When the newest backup was made, None if there is none."""
         try:
             last = await self._last_backup() if self._last_backup is not None else None
         except BackupError:  # the folder cannot be read; then there is none that could be used
             last = None
-        return await findings.of_backups(db, now, last.created if last is not None else None)
+        return last.created if last is not None else None
 
     async def is_ready(self) -> bool:
         """Whether sessions can be recorded. What needs attention, but is no hindrance, does not count."""
