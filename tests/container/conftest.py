@@ -1,6 +1,7 @@
 """An image of this checkout, containers of it, and servers outside of them."""
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ def fresh(engine: Engine, image: str, tmp_path: Path) -> Iterator[Contained]:
     """A Rolltape that has not been started, on empty volumes, as docker-compose.yml runs it."""
     made = Contained(tmp_path, {}, engine=engine, image=image)
     yield made
+    sys.stderr.write(made.log)  # shown where a test fails
     made.remove_all()
 
 
