@@ -40,6 +40,7 @@ NOTES = {
     "skipped": "This one is left out.",
     "unskipped": "This one will be recorded after all.",
     "cover": "The cover was changed.",
+    "going": "They are being deleted. From now on the rule works by itself.",
     "imported": "Everything is as the document says.",
     "accepted": "The server's key is accepted.",
     "welcome": "Welcome. Everything is set up.",

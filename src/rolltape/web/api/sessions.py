@@ -55,6 +55,9 @@ class RecordingAnswer(BaseModel):
     duration: float
     sha256: str
     tags: dict[str, Any]
+    deleted_at: datetime | None
+    deleted_why: str | None
+    missing_since: datetime | None
 
 
 class LiveAnswer(BaseModel):
@@ -258,4 +261,7 @@ def _recording(session: Session) -> RecordingAnswer | None:
         duration=session.duration,
         sha256=session.sha256,
         tags=session.tags or {},
+        deleted_at=session.deleted_at,
+        deleted_why=session.deleted_why,
+        missing_since=session.missing_since,
     )

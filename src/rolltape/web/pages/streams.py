@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse
 
 from rolltape.domain import pattern
 from rolltape.domain.errors import InputError, SourceError
+from rolltape.domain.retention import Rule
 from rolltape.domain.schedule import Schedule
 from rolltape.domain.stream import DEFAULT_FILE_NAME, DEFAULT_TITLE, CaptureEngine, Stream, StreamFields
 from rolltape.services import Services
@@ -95,9 +96,12 @@ async def edit(request: Request, services: With, stream_id: Id) -> HTMLResponse:
 async def change(request: Request, services: With, stream_id: Id, form: Typed) -> Response:
     stream = await services.streams.get(stream_id)
     with form.checked():
-        await services.streams.update(stream_id, _fields(form).model_dump())
+        fields = _fields(form)
+        await services.streams.update(stream_id, fields.model_dump())
     if not form.is_good:
         return await _form(request, services, form, stream)
+    if Rule.of(fields).is_tighter_than(Rule.of(stream)) and (await services.retention.preview(stream_id)).going:
+        return redirect(request, f"/streams/{stream_id}/retention", note="saved")
     return redirect(request, f"/streams/{stream_id}", note="saved")
 
 
@@ -189,6 +193,7 @@ async def _page(request: Request, services: Services, stream_id: int, **probed: 
         request,
         "streams/show.html",
         stream=stream,
+        kept=Rule.of(stream),
         outlook=(await services.streams.outlooks([stream_id]))[stream_id],
         schedules=schedules,
         schedule_outlooks=await services.schedules.outlooks(schedules),
@@ -232,6 +237,8 @@ def _shown(fields: StreamFields) -> dict[str, Any]:
     values = fields.model_dump()
     for name in ("start_early", "end_late", "stall_timeout"):
         values[name] = f"{values[name]:g}"
+    if fields.keep_gigabytes is not None:
+        values["keep_gigabytes"] = f"{fields.keep_gigabytes:g}"
     return (
         values | {"fallback_urls": "\n".join(fields.fallback_urls)} | split_length("max_duration", fields.max_duration)
     )
