@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rolltape.domain.notification import Channel, ChannelKind, Occasion, Trouble
 from rolltape.domain.recording import Verdict
 from rolltape.domain.session import OVER, Session, SessionState
-from rolltape.domain.tally import Watermark
+from rolltape.domain.tally import Tally, Watermark
 from rolltape.domain.transfer import Transfer, TransferState
 from rolltape.services import tallies
 from rolltape.services.clock import Clock
@@ -36,12 +36,12 @@ CALM = timedelta(minutes=5)  # a finding is over when it was not there for so lo
 OCCASIONS = {
     "little_space": Occasion.DISK,
     "few_inodes": Occasion.DISK,
-    "space_low": Occasion.DISK,
     "space_forecast": Occasion.DISK,
     "destination_refuses": Occasion.DESTINATION,
     "destination_unreachable": Occasion.DESTINATION,
-    "database": Occasion.DATABASE,
     "database_moved": Occasion.DATABASE,
+    "database_changes_lost": Occasion.DATABASE,
+    "no_recent_backup": Occasion.BACKUP,
 }
 LEFT_OUT = frozenset({"stream_failed", "missed", "more"})
 # How long a finding has to last before it is told: a NAS that sleeps at night is no news.
@@ -61,10 +61,6 @@ class _Seen:
 
     ended: dict[str, int]
     flawed: dict[str, int]
-
-    @property
-    def keys(self) -> dict[str, int]:
-        return self.ended | self.flawed
 
 
 class Watch:
@@ -101,6 +97,7 @@ class Watch:
         seen = await _look(reading, Watermark(name=_MARK, at=now, seen={}), now)
         async with self._database.write() as db:
             db.add(Watermark(name=_MARK, at=now, seen=_recent(seen, now)))
+            await db.execute(delete(Tally))
             await tallies.add(db, counts)
 
     async def look_at_findings(self) -> None:
@@ -200,8 +197,7 @@ async def _enter(db: AsyncSession, happenings: Iterable[Happening]) -> None:
 
 
 def _occasion(finding: Finding) -> Occasion:
-    if "backup" in finding.code:
-        return Occasion.BACKUP
+    """What a finding is told as; one that has no name of its own here is told, too."""
     return OCCASIONS.get(finding.code, Occasion.MACHINE)
 
 
