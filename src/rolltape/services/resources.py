@@ -22,7 +22,7 @@ LITTLE_MEMORY = megabytes(64)  # what FFmpeg takes for one recording that is fin
 MANY_OPEN = 0.85  # of the files that the process may have open
 CGROUPS = Path("/sys/fs/cgroup")
 
-_PAUSED = "Waveforms, samples and daily backups wait until then; recordings go on."
+_PAUSED = "Waveforms, samples and daily backups wait until there is more; recordings go on."
 _UNLIMITED = 2**60  # bytes; cgroups say "no limit" by a number near 2 ** 63
 
 log = structlog.get_logger(__name__)
