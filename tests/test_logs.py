@@ -61,7 +61,7 @@ def test_a_line_says_when_where_what_and_for_which_session(told: Any) -> None:
     assert before <= datetime.fromisoformat(line.pop("time")) <= datetime.now(UTC)
     assert line == {
         "level": "info", "component": "capture", "message": "recording ended", "action": "session_recorded",
-        "session_id": 12, "logger": "rolltape.capture.tape", "lost": 1.5,
+        "outcome": "ok", "session_id": 12, "logger": "rolltape.capture.tape", "lost": 1.5,
     }  # fmt: skip
 
 

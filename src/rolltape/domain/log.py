@@ -1,8 +1,9 @@
 """The log on disk: the files it is in, and what a line of it is about.
 
-A line is a JSON object: `time`, `level`, `component`, `message`, often `action`, `session_id` and `stream_id`, other
-fields, and `exception` (one text with line breaks in it). The file being written has a fixed name; older ones carry
-the moment at which they were closed, so that their names sort by age.
+A line is a JSON object: `time`, `level`, `component`, `message`, `outcome` ("ok", "refused", "trouble" or "failed"),
+often `action` (the operation), `session_id` and `stream_id`, other fields, and `exception` (one text with line breaks
+in it). The file being written has a fixed name; older ones carry the moment at which they were closed, so that their
+names sort by age.
 """
 
 import re

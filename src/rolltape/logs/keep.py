@@ -52,6 +52,11 @@ class LogFile(logging.Handler):
         except Exception:
             self.handleError(record)
 
+    @property
+    def lost(self) -> int:
+        """Lines that could not be kept and are not told of in a file yet."""
+        return self._lost
+
     def close(self) -> None:
         """Write what waits, and end."""
         with contextlib.suppress(queue.Full):
@@ -83,8 +88,8 @@ class LogFile(logging.Handler):
 
     def _write(self, line: bytes) -> None:
         today = datetime.now(UTC).date()
-        if self._file is not None and os.fstat(self._file).st_nlink == 0:
-            self._close()  # somebody removed it
+        if self._file is not None and not self._is_in_place(self._file):
+            self._close()  # somebody removed it, or put it away
         if self._file is not None and self._is_over(today, len(line)):
             self._turn()
         if self._file is None:
@@ -109,6 +114,13 @@ class LogFile(logging.Handler):
             self._open(today)
         elif found.st_size and not _ends_with_newline(path):
             _write_all(self._file, b"\n")  # a line was torn when the machine lost its power
+
+    def _is_in_place(self, file: int) -> bool:
+        try:
+            there = (self._folder / CURRENT).stat()
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(there, os.fstat(file))
 
     def _is_over(self, today: date, coming: int) -> bool:
         return self._day != today or (self._written > 0 and self._written + coming > self.size)
@@ -152,7 +164,9 @@ def kept(folder: Path, *, size: Bytes, days: float) -> Iterator[LogFile]:
 
 def problem() -> str | None:
     """Why the log is not kept in files at the moment, as a sentence; None while it is."""
-    return _present.problem if _present is not None else None
+    if _present is None or _present.problem is None:
+        return None
+    return f"{_present.problem}; {_present.lost} lines are lost so far"
 
 
 def set_limits(*, size: Bytes, days: float) -> None:

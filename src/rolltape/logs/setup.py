@@ -15,7 +15,8 @@ QUIET = ("apscheduler", "alembic", "asyncio", "paramiko", "uvicorn.access", "aio
 
 Event = MutableMapping[str, Any]
 
-_FIRST = ("time", "level", "component", "message", "action", "session_id", "stream_id")  # of a line, in this order
+_FIRST = ("time", "level", "component", "message", "action", "outcome", "session_id", "stream_id")  # in this order
+_OUTCOMES = {"error": "failed", "warning": "trouble"}  # by level, where nothing else is said; of all others "ok"
 
 
 def set_up(level: str, output: TextIO | None = None, *, components: Mapping[str, str] | None = None) -> None:
@@ -87,5 +88,6 @@ def _line(_logger: object, _method: str, event: Event) -> str:
     event["message"] = event.pop("event")
     event["component"] = component_of(str(event.get("logger")))
     event["level"] = "error" if event["level"] == "critical" else event["level"]
+    event.setdefault("outcome", _OUTCOMES.get(event["level"], "ok"))
     ordered = {name: event[name] for name in _FIRST if name in event} | dict(event)
     return safe.in_json(json.dumps(ordered, ensure_ascii=False, separators=(",", ":")))

@@ -64,6 +64,7 @@ class Pipeline:
         session = await self._sessions.claim(session_id)
         if session is None:
             return None
+        structlog.contextvars.bind_contextvars(stream_id=session.stream_id)  # for all that is told on its behalf
         try:
             goes_on, at = await self._step(session.state)(session)
         except Exception as exc:

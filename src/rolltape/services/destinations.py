@@ -14,6 +14,7 @@ from rolltape.domain.stream import Stream
 from rolltape.domain.transfer import UNDER_WAY, Transfer, TransferState
 from rolltape.services.clock import Clock
 from rolltape.services.names import unique_name
+from rolltape.services.operations import operation
 from rolltape.services.paging import Page, page
 from rolltape.store import Database
 
@@ -63,6 +64,7 @@ class Destinations:
         async with self._database.read() as db:
             return await db.scalar(query) or 0
 
+    @operation("destination_added", "a destination was added")
     async def create(self, fields: DestinationFields) -> Destination:
         async with self._database.write() as db:
             return await self.enter(db, fields)
@@ -75,6 +77,7 @@ class Destinations:
             await db.flush()
         return destination
 
+    @operation("destination_changed", "a destination was changed")
     async def update(self, destination_id: int, changes: dict[str, Any]) -> Destination:
         """Change the named fields. Another host or port is another server: its key has to be accepted anew."""
         async with self._database.write() as db:
@@ -95,6 +98,7 @@ class Destinations:
             await db.flush()
         await self._queue_again(db, destination)
 
+    @operation("destination_deleted", "a destination was deleted")
     async def delete(self, destination_id: int) -> None:
         """Delete a destination; what is under way to it is cancelled, and streams no longer name it."""
         async with self._database.write() as db:
@@ -114,6 +118,7 @@ class Destinations:
         )
         await db.delete(destination)
 
+    @operation("destination_tested", "a destination was tested")
     async def test(self, destination_id: int) -> transfer.Trial:
         """Log in, write, rename and delete a small file; says how much space is free."""
         destination = await self.get(destination_id)
@@ -126,6 +131,7 @@ class Destinations:
             self._wake()
         return trial
 
+    @operation("host_key_accepted", "a server's key was accepted")
     async def accept_host_key(self, destination_id: int, fingerprint: str) -> Destination:
         """Accept the key that the server shows, if it is the one with this fingerprint.
 

@@ -30,6 +30,8 @@ from rolltape.services.lost import Lost, words
 from rolltape.services.sessions import Sessions
 from rolltape.store import Database
 
+READY, DEGRADED, NOT_READY = "ready", "degraded", "not ready"
+
 LATE_BEAT = Seconds(60)  # the scheduler ticks each second; after this long it hangs
 ASSUMED_RATE = BitsPerSecond(128_000)  # of a recording, where the stream has none yet
 AHEAD = timedelta(hours=48)  # how far the forecast of space looks; the planner enters sessions as far
@@ -182,6 +184,11 @@ class Health:
         except BackupError:  # the folder cannot be read; then there is none that could be used
             last = None
         return last.created if last is not None else None
+
+    async def readiness(self) -> str:
+        """READY, DEGRADED where the service itself lacks something that hinders no recording, or NOT_READY."""
+        levels = {finding.level for finding in await self._vital()}
+        return NOT_READY if "error" in levels else DEGRADED if levels else READY
 
     async def is_ready(self) -> bool:
         """Whether sessions can be recorded. What needs attention, but is no hindrance, does not count."""

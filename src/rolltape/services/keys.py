@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rolltape.domain.errors import ConflictError, InputError
+from rolltape.services.operations import operation
 
 PUBLIC = ".pub"
 LONGEST_NAME = 64  # characters
@@ -30,6 +31,7 @@ class Keys:
         """The keys in the folder, by name."""
         return await asyncio.to_thread(self._read)
 
+    @operation("key_made", "a key was made")
     async def create(self, name: str) -> Key:
         """A new Ed25519 key called `name`.
 

@@ -20,6 +20,7 @@ from rolltape.domain.take import AudioFormat, TakeFacts
 from rolltape.domain.units import Seconds
 from rolltape.ffmpeg.probe import read_matroska
 from rolltape.services.clock import Clock
+from rolltape.services.operations import operation
 
 KEPT_FOR = timedelta(minutes=15)
 MOST_KEPT = 20
@@ -58,6 +59,7 @@ class Samples:
         """Remove what an earlier run of the service has left."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    @operation("sample_recorded", "a sample of a stream was recorded")
     async def record(self, url: str, *, verify_tls: bool) -> Sample:
         """Five seconds of what `url` sends, as an MP3.
 

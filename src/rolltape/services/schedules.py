@@ -24,6 +24,7 @@ from rolltape.domain.units import Seconds
 from rolltape.services import week
 from rolltape.services.clock import Clock
 from rolltape.services.occurrences import rule_of
+from rolltape.services.operations import operation
 from rolltape.services.paging import Page, page
 from rolltape.services.sessions import MISSED, scheduled
 from rolltape.services.streams import find as find_stream
@@ -160,6 +161,7 @@ class Schedules:
 
         return await asyncio.to_thread(build)  # with many schedules it takes a moment, in which others are served
 
+    @operation("schedule_added", "a schedule was added")
     async def create(self, fields: ScheduleFields) -> Schedule:
         now = self._clock()
         rule = rule_of(fields)
@@ -173,6 +175,7 @@ class Schedules:
         self._wake()
         return schedule
 
+    @operation("schedule_changed", "a schedule was changed")
     async def update(self, schedule_id: int, changes: dict[str, Any]) -> Schedule:
         """Change the named fields; sessions that have begun keep what they began with."""
         now = self._clock()
@@ -192,6 +195,7 @@ class Schedules:
         self._wake()
         return schedule
 
+    @operation("schedule_deleted", "a schedule was deleted")
     async def delete(self, schedule_id: int) -> None:
         """Delete a schedule and its sessions to come. What has begun goes on, and what is over stays."""
         async with self._database.write() as db:
@@ -244,6 +248,7 @@ class Schedules:
             from_cron(fields.cron) if fields.cron is not None else None,
         )
 
+    @operation("occurrence_skipped", "an occurrence is left out")
     async def skip(self, schedule_id: int, start: datetime) -> Session:
         """Leave out the occurrence that begins at `start`.
 
@@ -272,6 +277,7 @@ class Schedules:
         self._wake()
         return session
 
+    @operation("occurrence_unskipped", "an occurrence is recorded after all")
     async def unskip(self, schedule_id: int, start: datetime) -> Schedule:
         """Take back that the occurrence at `start` is left out.
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import structlog
 from sqlalchemy import ColumnElement, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -26,6 +27,7 @@ from rolltape.domain.units import Seconds
 from rolltape.domain.waveform import Waveform
 from rolltape.services.clock import Clock
 from rolltape.services.facts import remove_facts
+from rolltape.services.operations import operation
 from rolltape.services.paging import Page, page
 from rolltape.services.streams import find as find_stream
 from rolltape.store import Database
@@ -40,6 +42,8 @@ CAPTURED = NOT_BEGUN | {SessionState.RECORDING}
 ENDED = (SessionState.DONE, SessionState.FAILED, SessionState.MISSED)  # and not because somebody wanted it so
 FAILURES = (SessionState.FAILED, SessionState.MISSED)
 FLAWS = tuple(verdict for verdict in Verdict if verdict is not Verdict.COMPLETE)
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -208,6 +212,7 @@ class Sessions:
 
     # What people change
 
+    @operation("record_now", "a recording was asked for")
     async def record_now(self, stream_id: int, duration: Seconds, name: str = "", *, deliver: bool = True) -> Session:
         """A session that is due at once. It goes to the stream's destinations, or, if not `deliver`, stays here."""
         now = self._clock()
@@ -230,14 +235,17 @@ class Sessions:
         self._wake()
         return session
 
+    @operation("stop_asked", "a stop was asked for")
     async def stop(self, session_id: int) -> Session:
         """End a recording now; what it has is kept and finished."""
         return await self._ask(session_id, Wish.STOP)
 
+    @operation("cancel_asked", "a session was given up on request")
     async def cancel(self, session_id: int) -> Session:
         """Give a session up; what it recorded is discarded."""
         return await self._ask(session_id, Wish.CANCEL)
 
+    @operation("retry_asked", "a session is tried again on request")
     async def retry(self, session_id: int) -> Session:
         """Try the failed step of a session again.
 
@@ -262,6 +270,7 @@ class Sessions:
         self._wake()
         return session
 
+    @operation("session_deleted", "a session was forgotten on request")
     async def delete(self, session_id: int, *, with_file: bool = False) -> None:
         """Forget a session: its rows, its takes, and its recording here if that is asked for.
 
@@ -414,6 +423,7 @@ class Sessions:
         session.state = state
         for name, value in values.items():
             setattr(session, name, value)
+        _tell_log(session, kind, message)
         return True
 
     async def enter_events(self, events: Sequence[Event]) -> None:
@@ -541,6 +551,12 @@ async def _find(db: AsyncSession, session_id: int, *, is_locked: bool = False) -
     if session is None:
         raise NotFoundError(f"There is no session {session_id}.")
     return session
+
+
+def _tell_log(session: Session, kind: str, message: str) -> None:
+    tell = log.warning if session.state in FAILURES else log.info
+    told = {"state": session.state.value, "verdict": session.verdict}
+    tell(message, action=f"session_{kind}", session_id=session.id, stream_id=session.stream_id, **told)
 
 
 def _owned(session: Session) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

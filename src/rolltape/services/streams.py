@@ -20,6 +20,7 @@ from rolltape.domain.session import NOT_BEGUN, Session, SessionState
 from rolltape.domain.stream import Stream, StreamFields
 from rolltape.services.clock import Clock
 from rolltape.services.names import unique_name
+from rolltape.services.operations import operation
 from rolltape.services.paging import Page, page
 from rolltape.store import Database
 
@@ -71,6 +72,7 @@ class Streams:
         async with self._database.read() as db:
             return await find(db, stream_id)
 
+    @operation("stream_added", "a stream was added")
     async def create(self, fields: StreamFields) -> Stream:
         async with self._database.write() as db:
             with unique_name("stream", fields.name):
@@ -85,6 +87,7 @@ class Streams:
         await db.flush()
         return streams
 
+    @operation("stream_changed", "a stream was changed")
     async def update(self, stream_id: int, changes: dict[str, Any]) -> Stream:
         """Change the named fields. Running sessions go on as they began."""
         async with self._database.write() as db:
@@ -101,6 +104,7 @@ class Streams:
         with unique_name("stream", fields.name):
             await db.flush()
 
+    @operation("stream_deleted", "a stream was deleted")
     async def delete(self, stream_id: int) -> None:
         """Delete a stream and its schedules. Sessions that have begun stay, with what they recorded."""
         async with self._database.write() as db:
@@ -149,6 +153,7 @@ class Streams:
             past=sum(states.values()),
         )
 
+    @operation("stream_tested", "an address was tested")
     async def probe(self, url: str, *, verify_tls: bool = True) -> capture.Offer:
         """What an address offers.
 
@@ -157,6 +162,7 @@ class Streams:
         """
         return await capture.probe(url, self._capture_settings, verify_tls=verify_tls)
 
+    @operation("cover_set", "a cover was set")
     async def set_artwork(self, stream_id: int, original: bytes) -> None:
         """Keep `original` as the stream's cover, as it came.
 
@@ -184,6 +190,7 @@ class Streams:
         file = await self.artwork(stream_id)
         return await asyncio.to_thread(lambda: tag.cover_jpeg(file.read_bytes()))
 
+    @operation("cover_deleted", "a cover was removed")
     async def delete_artwork(self, stream_id: int) -> None:
         async with self._database.write() as db:
             (await find(db, stream_id)).artwork = None

@@ -13,6 +13,7 @@ from rolltape.domain.stream import LONGEST_TEXT, check_name
 from rolltape.domain.units import HOUR
 from rolltape.domain.user import Token
 from rolltape.services.clock import Clock
+from rolltape.services.operations import operation
 from rolltape.store import NO_ANSWER, Database
 
 PREFIX = "rt_"  # so that a token is recognised where it should not be
@@ -29,6 +30,7 @@ class Tokens:
         _, shown = await self.make(name)
         return shown
 
+    @operation("token_made", "an API token was made")
     async def make(self, name: str) -> tuple[Token, str]:
         """A new token called `name`, and what it is. That cannot be shown again."""
         try:
@@ -52,6 +54,7 @@ class Tokens:
         async with self._database.read() as db:
             return await _find(db, token_id)
 
+    @operation("token_deleted", "an API token was deleted")
     async def delete(self, token_id: int) -> None:
         """Who has the token cannot come in any more."""
         async with self._database.write() as db:

@@ -11,6 +11,7 @@ from rolltape.domain.session import Plan, Session
 from rolltape.domain.transfer import UNDER_WAY, Transfer, TransferState
 from rolltape.services.clock import Clock
 from rolltape.services.destinations import deliver_again
+from rolltape.services.operations import operation
 from rolltape.services.paging import Page, page
 from rolltape.store import Database
 
@@ -56,6 +57,7 @@ class Transfers:
         async with self._database.read() as db:
             return {session.id: session for session in await db.scalars(query)}
 
+    @operation("transfer_retried", "a transfer is tried again on request")
     async def retry(self, transfer_id: int) -> Transfer:
         """Try a transfer now, whatever became of it; one that is delivered is proven anew, or sent again."""
         async with self._database.write() as db:
@@ -75,6 +77,7 @@ class Transfers:
         self._wake()
         return row
 
+    @operation("transfer_cancelled", "a transfer was cancelled")
     async def cancel(self, transfer_id: int) -> Transfer:
         async with self._database.write() as db:
             row = await db.get(Transfer, transfer_id)

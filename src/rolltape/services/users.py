@@ -22,6 +22,7 @@ from rolltape.domain.user import Login, User
 from rolltape.services.back_off import BackOff, by_name, by_peer
 from rolltape.services.clock import Clock
 from rolltape.services.names import unique_name
+from rolltape.services.operations import operation
 from rolltape.services.passwords import Passwords, check_password
 from rolltape.services.setup_code import SetupCode
 from rolltape.store import NO_ANSWER, Database
@@ -105,6 +106,7 @@ class Users:
             raise InputError("code", "This is not the code. It stands in the log of Rolltape.", code="wrong_code")
         await self._back_off.forget(by_peer(peer))
 
+    @operation("user_added", "an account was made")
     async def create(self, name: str, password: str) -> User:
         """A further account.
 
@@ -155,6 +157,7 @@ class Users:
             await self._seen(login.id, now)
         return Visitor(user, login.id)
 
+    @operation("logout", "somebody signed out")
     async def log_out(self, cookie: str) -> None:
         async with self._database.write() as db:
             await db.execute(delete(Login).where(Login.sha256 == _hash(cookie)))
@@ -167,6 +170,7 @@ class Users:
         async with self._database.read() as db:
             return (await db.scalars(query)).all()
 
+    @operation("login_ended", "a browser was signed out")
     async def end_login(self, login_id: int) -> None:
         async with self._database.write() as db:
             login = await db.get(Login, login_id)
@@ -191,6 +195,7 @@ class Users:
         await self._keep_password(user.id, await self._passwords.hash(new), except_login=visitor.login_id)
         log.info(f"{user.name} changed the password", action="password_changed")
 
+    @operation("password_set", "an account was given another password")
     async def set_password(self, name: str, password: str) -> None:
         """Give the account `name` another password without asking for the old one. All its logins end.
 

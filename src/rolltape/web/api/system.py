@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from rolltape import __version__
 from rolltape.domain.session import Session
+from rolltape.services.health import NOT_READY
 from rolltape.web.params import With
 
 
@@ -64,8 +65,8 @@ async def live() -> PlainTextResponse:
 
 
 async def ready(services: With) -> Response:
-    is_ready = await services.health.is_ready()
-    return PlainTextResponse("ready" if is_ready else "not ready", 200 if is_ready else 503)
+    state = await services.health.readiness()
+    return PlainTextResponse(state, 503 if state == NOT_READY else 200)
 
 
 async def read(services: With) -> SystemAnswer:
