@@ -47,7 +47,7 @@ class Recording:
             live, error = await self._capture(session, plan, folder)
         except OSError as exc:
             if plan.window.closes > self._clock():
-                self.live.note(session, "disk", f"{folder}: {reason(exc, folder.parent)}; tried again.")
+                self.live.note(session, "disk", f"{folder}: {reason(exc, self._workshop.recordings)}; tried again.")
                 log.error("the takes cannot be written", exc_info=exc, session_id=session.id)  # noqa: TRY400
                 return True, self._clock() + DISK_RETRY
             raise
