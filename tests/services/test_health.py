@@ -11,6 +11,7 @@ from sqlalchemy import insert
 from rolltape import services
 from rolltape.domain.destination import DestinationFields, DestinationKind
 from rolltape.domain.errors import FfmpegMissing
+from rolltape.domain.notification import ChannelFields, ChannelKind
 from rolltape.domain.session import Session, SessionState
 from rolltape.domain.stream import Stream
 from rolltape.domain.transfer import Transfer, TransferState
@@ -297,3 +298,27 @@ def _row(stream: int, number: int, state: SessionState) -> dict[str, Any]:
         "planned_end": start + timedelta(hours=1), "timezone": "UTC", "size": 57_000_000 if is_over else None,
         "duration": 3600.0 if is_over else None,
     }  # fmt: skip
+
+
+async def test_a_folder_that_was_taken_away_is_told_and_nothing_made_up_about_its_space(bench: Bench) -> None:
+    (bench.folder / "recordings").rmdir()
+
+    found = await bench.services.health.findings()
+
+    assert [finding.code for finding in found] == ["folder_not_writable"]
+    assert bench.services.health.disk().total == 0
+    assert list(bench.services.health.disks()) == ["data"]
+
+
+async def test_a_channel_that_does_not_work_is_named_without_its_address(bench: Bench) -> None:
+    address = "https://127.0.0.1:1/S3CR3T-7f"
+    fields = ChannelFields(name="Studio", kind=ChannelKind.WEBHOOK, address=address)
+    channel = await bench.services.notifications.create(fields)
+    await bench.services.notifications.test(channel.id)
+
+    (found,) = await bench.services.health.findings()
+
+    assert found.code == "channel_failing"
+    assert found.message.startswith("Studio: what it is told does not arrive. 127.0.0.1:1 refuses the connection")
+    assert "S3CR3T" not in str(found)
+    assert found.link == f"/system/notifications/{channel.id}"

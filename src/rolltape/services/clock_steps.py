@@ -31,7 +31,8 @@ class ClockSteps:
         apart = self._wall() - now
         if abs(apart - self._apart) >= STEP:
             self._step = timedelta(seconds=apart - self._apart)
-            self._apart, self._told_until = apart, now + TOLD_FOR
+            self._told_until = now + TOLD_FOR
+        self._apart = apart  # a clock that only gains or loses is none that was set
         if now >= self._told_until:
             return None
         size = words.of_span(Seconds(abs(self._step.total_seconds())))
