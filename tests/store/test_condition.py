@@ -237,6 +237,22 @@ def test_the_quick_look_while_it_is_in_use(file: Path) -> None:
         assert not has_sound_header(file)
 
 
+def test_a_look_while_it_is_in_use_takes_no_lock_away(file: Path) -> None:
+    close_it_too = (
+        "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute('SELECT 1 FROM streams'); db.close()"
+    )
+    with closing(sqlite3.connect(file)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("UPDATE streams SET name = name || '!' WHERE id = 1")
+        db.commit()
+
+        assert has_sound_header(file)
+        subprocess.run([sys.executable, "-c", close_it_too, str(file)], check=True)
+
+        assert file.with_name(f"{file.name}-wal").exists()
+        assert db.execute("SELECT name FROM streams WHERE id = 1").fetchone()[0].endswith("!")
+
+
 def test_a_server_is_told_apart(postgres_server: str, postgresql_url: str) -> None:
     assert look_at(postgresql_url).condition is Condition.SOUND
     assert file_of(postgresql_url) is None

@@ -25,9 +25,11 @@ SIDECARS = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a database
 OURS = frozenset({"alembic_version", "sessions", "streams", "schedules"})  # tables that every one of ours has
 
 _MAGIC = b"SQLite format 3\0"
+_HEADER_SIZE = 100  # bytes
 _APPLICATION_ID = slice(68, 72)  # big-endian. Source: SQLite, "Database File Format", 1.3
 _STEPS = 10_000  # of SQLite's machine between looks at the clock
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_descriptors: dict[tuple[int, int], int] = {}  # by device and inode
 
 
 class Condition(StrEnum):
@@ -96,10 +98,16 @@ def move_aside(file: Path, aside: Path) -> None:
 
 
 def has_sound_header(file: Path) -> bool:
-    """A quick look while the database is in use: whether its first page is still that of one of ours."""
+    """A quick look while the database is in use: whether its first page is still that of one of ours.
+
+    Raises:
+        FileNotFoundError: it is gone.
+    """
     try:
-        header = _header(file)
-    except DatabaseError:
+        header = os.pread(_kept_open(file), _HEADER_SIZE, 0)
+    except FileNotFoundError:
+        raise
+    except OSError:
         return True  # not readable now; who uses the database will hear of it
     return header[: len(_MAGIC)] == _MAGIC and _application_id(header) in (0, APPLICATION_ID)
 
@@ -167,10 +175,25 @@ def _look_at_server(address: URL) -> Look:
     return Look(Condition.SOUND)
 
 
+def _kept_open(file: Path) -> int:
+    """A descriptor of `file` that stays open as long as this process.
+
+    To close any descriptor of a file takes away all locks that the process has on it, those of SQLite as well: the next
+    program to close the database would believe that nobody uses it, and remove what lies beside it.
+    Source: SQLite, "How To Corrupt An SQLite Database File", 2.2.
+    """
+    found = file.stat()
+    key = (found.st_dev, found.st_ino)
+    if key not in _descriptors:
+        _descriptors[key] = os.open(file, os.O_RDONLY)
+    return _descriptors[key]
+
+
 def _header(file: Path) -> bytes:
+    """The beginning of a database that this process has not opened: its locks would go (see `_kept_open`)."""
     try:
         with file.open("rb") as content:
-            return content.read(100)
+            return content.read(_HEADER_SIZE)
     except FileNotFoundError:
         raise
     except OSError as exc:
