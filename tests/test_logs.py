@@ -5,7 +5,9 @@ import json
 import logging
 import os
 import re
+import shutil
 import stat
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -345,3 +347,106 @@ def test_a_disk_that_hangs_keeps_nobody_waiting(console: io.StringIO, tmp_path: 
 
     assert took < 10
     assert not reader.is_alive()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 256 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_log_disk_that_fills_up_stops_nothing_floods_nothing_and_is_counted(
+    console: io.StringIO, disk: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # F39
+    monkeypatch.setattr("rolltape.logs.keep.RETRY", 0.05)
+    log = structlog.stdlib.get_logger("rolltape.app")
+
+    with logs.kept(disk, size=LARGE, days=30) as file:
+        for number in range(2_000):
+            log.info(line_of(500), number=number)
+        until(lambda: file._lines.empty() and logs.problem() is not None)
+        problem = logs.problem() or ""
+        kept = len((disk / CURRENT).read_bytes().split(b"\n")) - 1
+        subprocess.run(["mount", "-o", "remount,size=8m", disk], check=True)
+        until(lambda: (log.info("again"), time.sleep(0.01), logs.problem() is None)[2])
+
+    found = [json.loads(line) for line in _whole_lines(disk)]
+    lost = sum(int(line["message"].split()[0]) for line in found if "could not be kept" in line["message"])
+    assert "No space left" in problem
+    assert re.search(r"\d+ lines are lost so far", problem)
+    assert 0 < kept < 2_000
+    told = sum(line["message"] != "again" and "number" in line for line in found)
+    again = console.getvalue().count("again")
+    assert told + lost + sum(line["message"] == "again" for line in found) == 2_000 + again
+    assert len(console.getvalue().splitlines()) == 2_000 + again  # the console has every line, and no stack traces
+    assert capfd.readouterr().err == ""
+
+
+def _whole_lines(folder: Path) -> Iterator[bytes]:
+    """All lines, but for one that the full disk has torn."""
+    for file in files(folder):
+        for line in file.read_bytes().split(b"\n"):
+            if line.endswith(b"}"):
+                yield line
+
+
+@pytest.mark.parametrize("way", ["moved", "copied and truncated", "folder removed"])
+def test_files_that_somebody_else_rotates_are_begun_anew(console: io.StringIO, tmp_path: Path, way: str) -> None:
+    # F70
+    log, folder = structlog.stdlib.get_logger("rolltape.app"), tmp_path / "log"
+
+    with logs.kept(folder, size=LARGE, days=30):
+        log.info("one")
+        until(lambda: (folder / CURRENT).exists() and (folder / CURRENT).stat().st_size > 0)
+        if way == "moved":
+            (folder / CURRENT).rename(folder / "rolltape.log.1")
+        elif way == "copied and truncated":
+            os.truncate(folder / CURRENT, 0)
+        else:
+            shutil.rmtree(folder)
+        log.info("two")
+
+    assert [line["message"] for line in lines(folder)] == ["two"]
+    assert (folder / CURRENT).stat().st_mode & 0o077 == 0
+
+
+def test_the_outcome_stands_in_every_line(told: Any) -> None:
+    def tell(log: Any) -> None:
+        log.info("it went well")
+        log.warning("it healed itself")
+        log.error("it failed")
+        log.info("it was not allowed", outcome="refused")
+
+    assert [line["outcome"] for line in told(tell)] == ["ok", "trouble", "failed", "refused"]
+
+
+NOTHING_TO_TELL = {  # methods of services that change nothing of their own, or are told of by who calls them
+    "sessions": {"claim", "plan", "enter_events", "beat", "tell", "enter_waiting", "expire_waiting", "advance"},
+    "schedules": {"plan"},
+    "transfers": {"prepare", "write", "look_again"},
+    "tokens": {"create"},
+    "users": {"set_up", "log_in", "check_code", "change_password", "setup_code"},
+}
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["streams", "schedules", "destinations", "tokens", "transfers", "sessions", "users", "preferences"],
+)
+def test_whatever_writes_to_the_database_for_somebody_tells_the_log(module: str) -> None:
+    source = (Path(logs.__file__).parents[1] / "services" / f"{module}.py").read_text()
+    silent = []
+    for found in re.finditer(
+        r"((?:    @.*\n)*)    async def ([a-z]\w*)\((.*?)(?=\n    (?:@|async def|def)|\nclass |\Z)", source, re.S
+    ):
+        decorators, name, body = found.groups()
+        changes = "_database.write()" in body
+        if changes and "@operation" not in decorators and "log." not in body:
+            silent.append(name)
+
+    assert set(silent) <= NOTHING_TO_TELL.get(module, set())

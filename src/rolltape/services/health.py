@@ -213,8 +213,9 @@ class Health:
         lost = self._lost()
         if lost is None:
             return None
-        code, level = ("database_moved", "error") if lost.is_all else ("database_changes_lost", "warning")
-        return Finding(code, level, words(lost), lost.advice, "/system/backups")
+        if not lost.is_all:
+            return Finding("database_changes_lost", "warning", words(lost), lost.advice, "/sessions")
+        return Finding("database_moved", "error", words(lost), lost.advice, "/system/backups")
 
     def _folder_finding(self, name: str, folder: Path) -> Finding | None:
         if os.access(folder, os.R_OK | os.W_OK | os.X_OK):
