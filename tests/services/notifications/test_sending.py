@@ -457,6 +457,23 @@ async def test_a_copy_that_cannot_be_written_hinders_nothing(bench: Bench) -> No
     assert len(await restricted(bench).all()) == 1
 
 
+async def test_all_channels_that_are_switched_on_are_tested_or_the_one_that_is_named(
+    bench: Bench, listener: Receiver
+) -> None:
+    notifications = restricted(bench, listener.target)
+    with pytest.raises(NotFoundError, match="no channel that is switched on"):
+        await notifications.test_all()
+    for name, enabled in (("On", True), ("Off", False)):
+        await notifications.create(fields(name=name, enabled=enabled, address=listener.url(f"/{name}")))
+
+    tested = [name for name, trial in await notifications.test_all() if trial.ok]
+    named = [name for name, trial in await notifications.test_all("Off") if trial.ok]
+
+    assert (tested, named) == (["On"], ["Off"])
+    with pytest.raises(NotFoundError, match="no channel named Pigeon"):
+        await notifications.test_all("Pigeon")
+
+
 async def test_changes_keep_what_is_given_back_as_it_was_shown(bench: Bench) -> None:
     notifications = restricted(bench)
     channel = await notifications.create(fields(address=f"https://example.org/{CANARY}"))

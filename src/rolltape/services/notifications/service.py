@@ -152,7 +152,9 @@ class Notifications:
             channel for channel in await self.all() if (channel.enabled if name is None else channel.name == name)
         ]
         if not channels:
-            raise NotFoundError("There is no channel that is switched on." if name is None else f"There is no {name}.")
+            raise NotFoundError(
+                "There is no channel that is switched on." if name is None else f"There is no channel named {name}."
+            )
         return [(channel.name, await self.test(channel.id)) for channel in channels]
 
     async def messages(self, channel_id: int, limit: int) -> Sequence[Message]:
