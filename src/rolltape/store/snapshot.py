@@ -55,7 +55,7 @@ class Snapshot:
     def rows(self, table: str) -> Iterator[JsonRow]:
         """The rows of a table by their key, as JSON has them."""
         query = select(self._tables[table]).order_by(*self._tables[table].primary_key)
-        found = self._connection.execution_options(yield_per=BATCH).execute(query)
+        found = self._connection.execute(query.execution_options(yield_per=BATCH))
         for row in found.mappings():
             yield {name: to_json(value) for name, value in row.items()}
 
@@ -146,9 +146,9 @@ class Fresh:
             InputError: a value is none for its column.
         """
         with self._engine.connect() as connection:
-            query = select(table).order_by(*table.primary_key)
+            query = select(table).order_by(*table.primary_key).execution_options(yield_per=BATCH)
             try:
-                for row in connection.execution_options(yield_per=BATCH).execute(query).mappings():
+                for row in connection.execute(query).mappings():
                     yield dict(row)
             except (ValueError, LookupError, TypeError) as exc:
                 raise InputError("backup", f"{table.name}: {exc}.", code="backup_damaged") from exc

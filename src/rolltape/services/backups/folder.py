@@ -82,7 +82,8 @@ class Folder:
         except OSError as exc:
             raise BackupError(f"The backup could not be written to {self.path}: {exc.strerror or exc}.") from exc
         finally:
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                part.unlink()
 
     def publish(self, part: Path, created: datetime, reason: Reason) -> Path:
         """Give a file that is written its name. None is ever written over."""

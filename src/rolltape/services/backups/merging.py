@@ -20,7 +20,7 @@ from rolltape.domain.preference import PreferenceFields
 from rolltape.domain.session import NOT_BEGUN, OVER, SessionState
 from rolltape.domain.transfer import UNDER_WAY, TransferState
 from rolltape.services.backups.hiding import HOST_KEY, Secrets, lacks
-from rolltape.store.snapshot import BATCH, Fresh
+from rolltape.store.snapshot import Fresh
 
 Row = dict[str, Any]
 
@@ -224,7 +224,7 @@ def _over_since(connection: Connection, fresh: Fresh) -> dict[int, Row]:
 
 
 def _all(connection: Connection, table: str) -> Iterator[Row]:
-    for row in connection.execution_options(yield_per=BATCH).execute(select(_TABLES[table])).mappings():
+    for row in connection.execute(select(_TABLES[table])).mappings():
         yield dict(row)
 
 
