@@ -86,3 +86,20 @@ def test_the_stop_waits_for_no_receiver(service: Rolltape, listener: Receiver) -
     took = service.stop()
 
     assert took < STOP
+
+
+def test_a_lost_database_is_told_to_who_was_to_be_told_before(service: Rolltape, listener: Receiver) -> None:
+    hook = {"name": "Hook", "kind": "webhook", "address": listener.url("/hook"), "events": ["database"]}
+    service.call("POST", "/api/channels", json=hook)
+    service.add_stream("http://radio.example/live")
+    service.kill()
+    for file in (service.folder / "data").glob("rolltape.db*"):
+        file.write_bytes(b"no database any more " * 1000)
+
+    service.start()
+    wait_until(lambda: told(listener) != [], "the message", within=40)
+
+    (message,) = told(listener)
+    assert message["event"] == "database"
+    assert message["text"].startswith("The database was damaged")
+    assert message["link"].endswith("/system/backups")

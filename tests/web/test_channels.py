@@ -229,6 +229,6 @@ async def test_a_channel_that_is_not_there_is_told(client: Client) -> None:
         ("GET", "/api/channels/7"), ("PATCH", "/api/channels/7"), ("DELETE", "/api/channels/7"),
         ("POST", "/api/channels/7/test"),
     ):  # fmt: skip
-        more = {"json": {}} if method == "PATCH" else {}
+        more: dict[str, Any] = {"json": {}} if method == "PATCH" else {}
         answer = await client.call(method, path, expect=404, **more)
         assert answer["error"]["message"] == "There is no channel 7."

@@ -138,6 +138,12 @@ async def test_a_name_and_password_in_the_address_are_sent_as_such(listener: Rec
     assert request.headers["host"] == f"127.0.0.1:{listener.port}"
 
 
+async def test_an_address_that_is_not_in_ascii_is_sent_as_machines_spell_it(listener: Receiver) -> None:
+    await call(listener.url("/föhn/%20?q=ä&r=1"), egress=Egress(unrestricted=True))
+
+    assert [request.path for request in listener.received] == ["/f%C3%B6hn/%20?q=%C3%A4&r=1"]
+
+
 async def test_nobody_listening_is_told() -> None:
     with pytest.raises(ChannelError, match="refuses the connection"):
         await call("http://127.0.0.1:1/x", egress=Egress(unrestricted=True))

@@ -104,7 +104,9 @@ def tell(question: dict[str, Any]) -> str:
         service = apprise.Apprise.instantiate(address, asset=apprise.AppriseAsset(), suppress_exceptions=True)
         if service is None:
             return watch.refused or "Apprise cannot read the address; compare it with its documentation."
-        arrived = service.notify(title=question["title"], body=question["text"])
+        # As plain text: what a station calls itself is no markup, whatever the service makes of such.
+        plain = apprise.NotifyFormat.TEXT
+        arrived = service.notify(title=question["title"], body=question["text"], body_format=plain)
     except Exception as exc:
         return watch.refused or f"Apprise failed: {type(exc).__name__}."
     return "" if arrived else watch.refused or "The service did not take the message; check address and access."

@@ -7,7 +7,7 @@ of the environment are not used, and nothing of the answer's body is read.
 import asyncio
 import base64
 from collections.abc import Mapping
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from rolltape import __version__
 from rolltape.capture.connect import connect, resolve, tls_context
@@ -20,6 +20,7 @@ LONGEST_LINE = 8 * 1024  # bytes of a status line or header; servers take as muc
 MOST_LINES = 100  # of headers of answers that come before the real one
 
 _PORTS = {"http": 80, "https": 443}
+_PLAIN = "/?%:@!$&'()*+,;=~-._[]"  # stands in the request as it is typed
 
 
 async def call(
@@ -73,9 +74,14 @@ async def _ask(url: str, egress: Egress, body: bytes | None, headers: Mapping[st
 
 def _request(url: str, body: bytes | None, headers: Mapping[str, str]) -> bytes:
     parts = urlsplit(url)
-    userinfo, _, host = parts.netloc.rpartition("@")
-    target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
-    fields = {"Host": host, "User-Agent": f"Rolltape/{__version__}", "Accept": "*/*", "Connection": "close"}
+    userinfo = parts.netloc.rpartition("@")[0]
+    target = quote(f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}", safe=_PLAIN)
+    fields = {
+        "Host": _ascii(_host(url)),
+        "User-Agent": f"Rolltape/{__version__}",
+        "Accept": "*/*",
+        "Connection": "close",
+    }
     if userinfo:
         login = base64.b64encode(unquote(userinfo).encode()).decode()
         fields["Authorization"] = f"Basic {login}"
@@ -110,6 +116,11 @@ async def _pass_over_headers(reader: asyncio.StreamReader) -> None:
         if (await reader.readuntil(b"\n")).strip() == b"":
             return
     raise ValueError("the answer has too many headers")
+
+
+def _ascii(host: str) -> str:
+    """A host as it goes over the line: a name that is not in ASCII in its spelling for machines."""
+    return host if host.isascii() else host.encode("idna").decode()
 
 
 def _host(url: str) -> str:
