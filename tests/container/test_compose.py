@@ -13,7 +13,7 @@ import httpx2
 import pytest
 import yaml
 
-from tests.container.engine import ROOT, START, Engine, find_compose
+from tests.container.engine import BUILD, ROOT, START, Engine, find_compose
 from tests.servers.process import free_port, wait_until
 
 
@@ -31,7 +31,7 @@ class Project:
     def compose(self, *words: str) -> str:
         command = [*find_compose(self.engine), "-p", self.name, *words]
         done = subprocess.run(
-            command, cwd=self.folder, env=self._env, capture_output=True, text=True, timeout=120, check=False
+            command, cwd=self.folder, env=self._env, capture_output=True, text=True, timeout=BUILD, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -82,6 +82,25 @@ def test_up_starts_a_service_that_is_well_and_may_do_nothing_else(project: Proje
     status = project.engine.ask("exec", project.container, "cat", "/proc/1/status")
     assert "CapEff:\t0000000000000000" in status
     assert "Uid:\t10001\t10001" in status
+
+
+def test_up_builds_an_image_that_is_not_there(engine: Engine, image: str, tmp_path: Path) -> None:
+    for name in (ROOT / ".dockerignore").read_text().splitlines():
+        if name.startswith("!"):
+            source, place = ROOT / name[1:], tmp_path / name[1:]
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(source, place) if source.is_dir() else shutil.copy(source, place)
+    shutil.copy(ROOT / "Dockerfile", tmp_path)
+    shutil.copy(ROOT / ".dockerignore", tmp_path)
+    built = f"rolltape-test:{uuid4().hex[:8]}"
+    project = Project(engine, built, tmp_path)
+
+    try:
+        project.compose("up", "--detach")
+        wait_until(project.is_up, "the service being ready", within=START)
+    finally:
+        project.compose("down", "--volumes")
+        engine.run("rmi", built)
 
 
 def test_what_the_environment_file_says_reaches_the_service(project: Project) -> None:
