@@ -125,7 +125,7 @@ def test_a_rebuilt_image_goes_on_with_everything_that_was_there(service: Contain
     assert everything(service) == before
     assert before["cover"] == COVER.getvalue()
     assert len(before["audio"]) > 10_000
-    assert service.call("POST", f"/api/destinations/{nas.id}/test")["is_working"]
+    assert service.call("POST", f"/api/destinations/{nas.id}/test")["ok"]
 
 
 def schedule_show(service: Contained, stream: int, *, daily: bool = False) -> int:
