@@ -18,6 +18,8 @@ _ADVICE = {
     "the shows.",
     "window_over": f"The time was over before the station answered: {_TEST_THE_STREAM}.",
     "no_audio": f"The station sent no sound: {_TEST_THE_STREAM}.",
+    "restored": "It had not ended when the backup was made that was restored: look for recordings on the page System, "
+    "or try again.",
     # The station
     "source_error": f"The station cannot be recorded as it is: {_TEST_THE_STREAM}.",
     "source_unreachable": f"The station could not be reached: {_TEST_THE_STREAM}.",
