@@ -10,6 +10,7 @@ from rolltape.domain.address import Egress
 from rolltape.domain.destination import DestinationFields
 from rolltape.domain.notification import Channel, Message, MessageState, Notice, Occasion
 from rolltape.domain.session import Session, SessionState
+from rolltape.domain.take import Take
 from rolltape.domain.tally import Tally, Watermark
 from rolltape.domain.transfer import Transfer, TransferState
 from rolltape.services import Notifications, tallies
@@ -268,6 +269,28 @@ async def test_sessions_are_counted_once_and_stay_counted_when_they_are_deleted(
     assert counts["recorded_seconds"] == 3540
     assert counts["lost_seconds"] == pytest.approx(60 + 3600)
     assert counts["reconnects"] == 2
+
+
+async def test_audio_is_counted_when_its_session_is_over_for_the_first_time(desk: Desk) -> None:
+    (number,) = await desk.ends(1, SessionState.FAILED, recorded=1800.0, take_count=2)
+    async with desk.bench.database.write() as db:
+        for take in (1, 2):
+            facts = {"codec": "mp3", "bit_rate": 128_000, "begins": START, "duration": 900.0, "ended_by": "closed"}
+            db.add(Take(session_id=number, number=take, **facts))
+    await desk.turn()
+    await desk.bench.services.sessions.retry(number)
+    desk.bench.clock.move(hours=1)
+    async with desk.bench.database.write() as db:
+        values = {"state": SessionState.DONE, "ended_at": desk.bench.clock(), "verdict": "short", "coverage": 0.5}
+        await db.execute(update(Session).where(Session.id == number).values(**values))
+
+    await desk.turn()
+
+    async with desk.bench.database.read() as db:
+        counts = await tallies.read(db)
+        assert counts == counts | dict.fromkeys(("sessions:failed:", "sessions:done:short", "reconnects"), 1)
+    assert counts["recorded_seconds"] == counts["lost_seconds"] == 1800
+    assert counts["received_bytes"] == 2 * 900 * 16_000
 
 
 async def test_all_sessions_at_once_are_counted_like_each_by_itself(desk: Desk) -> None:
