@@ -151,11 +151,14 @@ def migrate_now(url: str, revision: str = "head") -> None:
         event.listen(engine, "connect", _put_off_foreign_keys)
     config = _config()
     try:
-        is_change = _is_other_schema(engine, ScriptDirectory.from_config(config))
+        scripts = ScriptDirectory.from_config(config)
+        present = _present_schema(engine, scripts)
+        if revision == "head" and present == scripts.get_current_head():
+            return  # nobody is kept waiting for nothing
         with engine.execution_options(immediate=True).begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
-            if is_change:
+            if present is not None:
                 _check_foreign_keys(connection)
     except SQLAlchemyError as exc:
         shown = address.render_as_string(hide_password=True)
@@ -166,18 +169,17 @@ def migrate_now(url: str, revision: str = "head") -> None:
         engine.dispose()
 
 
-def _is_other_schema(engine: Engine, scripts: ScriptDirectory) -> bool:
-    """Whether the database has a schema, and not the present one.
+def _present_schema(engine: Engine, scripts: ScriptDirectory) -> str | None:
+    """The schema that the database has; None where it has none.
 
     Raises:
         CommandError: it is none that there was.
     """
     with engine.connect() as connection:
         present = MigrationContext.configure(connection).get_current_revision()
-    if present is None:
-        return False
-    scripts.get_revision(present)
-    return present != scripts.get_current_head()
+    if present is not None:
+        scripts.get_revision(present)
+    return present
 
 
 def _check_foreign_keys(connection: Connection) -> None:
