@@ -190,7 +190,12 @@ class App:
             ),
             retention=services.Retention(database, sessions, recordings=settings.recordings_dir, clock=clock),
             configuration=services.Configuration(
-                database, destinations=destinations, streams=streams, schedules=schedules, preferences=preferences
+                database,
+                destinations=destinations,
+                streams=streams,
+                schedules=schedules,
+                preferences=preferences,
+                notifications=notifications,
             ),
             backups=backups,
         )

@@ -205,7 +205,7 @@ def export_configuration(
     file: Annotated[Path | None, typer.Argument(help="Where to; by default standard output.")] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Write settings, destinations, streams and schedules, without their secrets."""
+    """Write settings, destinations, streams, schedules and channels, without their secrets."""
 
     async def export(services: Services) -> str:
         await services.preferences.load()

@@ -153,7 +153,12 @@ def build(database: Database, folder: Path, ffmpeg: str) -> Bench:
             steady=lambda: clock.moment.timestamp(),
         ),
         configuration=services.Configuration(
-            database, destinations=destinations, streams=streams, schedules=schedules, preferences=preferences
+            database,
+            destinations=destinations,
+            streams=streams,
+            schedules=schedules,
+            preferences=preferences,
+            notifications=notifications,
         ),
         backups=backups,
     )

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from rolltape.domain.destination import DestinationFields, DestinationKind
 from rolltape.domain.errors import ConflictError, InputError
+from rolltape.domain.notification import ChannelFields, ChannelKind
 from rolltape.domain.schedule import ScheduleFields
 from rolltape.domain.session import SessionState
 from rolltape.domain.units import Seconds
@@ -100,6 +101,10 @@ async def everything(bench: Bench) -> None:
     for fields in schedules:
         await bench.services.schedules.create(ScheduleFields(timezone="Europe/Berlin", **fields))
     await bench.services.preferences.change({"log_retention": 5, "log_levels": "web=debug"})
+    for kind, address in (
+        (ChannelKind.WEBHOOK, f"https://hook.example/{SECRET}"), (ChannelKind.APPRISE, f"ntfys://{SECRET}"),
+    ):  # fmt: skip
+        await bench.services.notifications.create(ChannelFields(name=kind.title(), kind=kind, address=address))
 
 
 async def test_an_import_sets_up_what_the_document_says(bench: Bench) -> None:
@@ -142,7 +147,7 @@ async def test_what_is_exported_makes_an_equal_instance(bench: Bench, new: Bench
 
     assert await new.services.configuration.export() == text
     assert (await bring(new, text)).count == 0
-    assert len(found.of(Action.ADDED)) == 8
+    assert len(found.of(Action.ADDED)) == 10
 
 
 async def test_an_export_has_no_secrets_and_an_import_keeps_those_it_knows(bench: Bench) -> None:
@@ -193,6 +198,60 @@ async def test_another_password_is_told_and_not_shown(bench: Bench) -> None:
     assert (field.name, field.after) == ("url", "another password or key")
     assert "other-secret" not in repr(found)
     assert SECRET not in repr(found)
+
+
+async def test_a_channel_keeps_its_address_and_its_secret(bench: Bench) -> None:
+    await everything(bench)
+    before = await bench.services.notifications.all()
+    text = await bench.services.configuration.export()
+
+    changed = await bring(bench, text.replace("kind: webhook", "kind: webhook\n  enabled: no"))
+    after = await bench.services.notifications.all()
+
+    assert [(channel.address, channel.secret) for channel in after] == [
+        (channel.address, channel.secret) for channel in before
+    ]
+    assert [channel.enabled for channel in after] == [True, False]
+    assert [(field.name, field.after) for change in changed.of(Action.CHANGED) for field in change.fields] == [
+        ("enabled", False)
+    ]
+    assert "address: https://hook.example/***" in text
+
+
+async def test_another_address_of_a_channel_is_told_and_not_shown(bench: Bench) -> None:
+    await everything(bench)
+    text = (await bench.services.configuration.export()).replace("hook.example/***", "hook.example/other-secret")
+
+    found = await bring(bench, text)
+
+    assert [(field.name, field.after) for change in found.of(Action.CHANGED) for field in change.fields] == [
+        ("address", "another address")
+    ]
+    assert "other-secret" not in repr(found)
+    assert (await bench.services.notifications.all())[1].address == "https://hook.example/other-secret"
+    removed = await bring(bench, "format: 1\nchannels: []\n", prune=True)
+    assert {change.name for change in removed.of(Action.REMOVED)} == {"Apprise", "Webhook"}
+    assert await bench.services.notifications.all() == []
+
+
+@pytest.mark.parametrize(
+    ("channel", "wrong"),
+    [
+        ("{name: a, kind: webhook, address: https://hook.example/***}", "not known here. Write all of it."),
+        ("{name: a, kind: apprise, address: ntfys://***}", "not known here. Write all of it."),
+        ("{name: a, kind: apprise, address: file://***}", "address"),
+        ("{name: a, kind: webhook, address: https://h/, secret: x}", "on the channel's page"),
+        ("{name: a, kind: nonsense, address: https://h/}", "kind"),
+        ("{name: a, kind: webhook, address: [1]}", "address"),
+        ("{name: a, kind: webhook, address: https://h/, events: [birthday]}", "events"),
+        ("{name: a, kind: webhook}", "address: This is needed."),
+    ],
+)
+async def test_a_channel_that_cannot_be_taken_is_refused(new: Bench, channel: str, wrong: str) -> None:
+    sentences = await refusal(new, f"format: 1\nchannels:\n- {channel}\n")
+
+    assert all(sentence.startswith("Line 3, channel a") for sentence in sentences)
+    assert wrong in sentences[0]
 
 
 async def test_a_look_changes_nothing_and_tells_each_field_before_and_after(bench: Bench) -> None:

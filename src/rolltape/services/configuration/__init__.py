@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from rolltape.domain.destination import Destination, DestinationFields
 from rolltape.domain.errors import ConflictError
+from rolltape.domain.notification import Channel, ChannelFields
 from rolltape.domain.schedule import Schedule
 from rolltape.domain.stream import Stream
 from rolltape.services.configuration import items
@@ -24,6 +25,7 @@ from rolltape.services.configuration.reading import Problem as Problem
 from rolltape.services.configuration.reading import Wanted, complete, read_wanted
 from rolltape.services.configuration.writing import write
 from rolltape.services.destinations import Destinations
+from rolltape.services.notifications import Notifications
 from rolltape.services.preferences import Preferences
 from rolltape.services.schedules import Schedules
 from rolltape.services.streams import Streams
@@ -45,12 +47,14 @@ class Configuration:
         streams: Streams,
         schedules: Schedules,
         preferences: Preferences,
+        notifications: Notifications,
     ) -> None:
         self._database = database
         self._destinations = destinations
         self._streams = streams
         self._schedules = schedules
         self._preferences = preferences
+        self._notifications = notifications
 
     async def export(self) -> str:
         """The document of all that is set up, without its secrets."""
@@ -95,6 +99,7 @@ class Configuration:
             await self._preferences.load()
             await self._schedules.plan(everything=True)
             self._schedules.wake()
+            await self._notifications.keep_copy()
             _tell(found)
         return found
 
@@ -103,6 +108,7 @@ class Configuration:
         destinations = (await db.scalars(select(Destination))).all()
         streams = (await db.scalars(select(Stream))).all()
         schedules = (await db.scalars(select(Schedule).order_by(Schedule.id))).all()
+        channels = (await db.scalars(select(Channel))).all()
         preferences = self._preferences.values.model_dump(mode="json")
         places = {row.id: row.name for row in destinations}
         stations = {row.id: row.name for row in streams}
@@ -111,10 +117,12 @@ class Configuration:
             Kind.DESTINATION: [items.of_destination(row) for row in destinations],
             Kind.STREAM: [items.of_stream(row, places) for row in streams],
             Kind.SCHEDULE: [items.of_schedule(row, stations[row.stream_id]) for row in schedules],
+            Kind.CHANNEL: [items.of_channel(row) for row in channels],
         }
 
     def _difference(self, wanted: Wanted, present: Present, *, prune: bool) -> Difference:
-        complete(wanted, present[Kind.STREAM], {item.name for item in present[Kind.DESTINATION]})
+        places = {item.name for item in present[Kind.DESTINATION]}
+        complete(wanted, present[Kind.STREAM], places, present[Kind.CHANNEL])
         locked = [row.name for row in self._preferences.read() if row.locked_by]
         found = compare(wanted, present, locked, prune=prune)
         _check_removed(found)
@@ -136,6 +144,8 @@ class Configuration:
         for item, present in wanted[Kind.SCHEDULE]:
             fields = items.schedule_fields(item.values, stations[item.values["stream"]])
             await self._schedules.take_over(db, fields, present.row if present else None)
+        for item, present in wanted[Kind.CHANNEL]:
+            await self._put_channel(db, item, present)
         await self._remove(db, found.of(Action.REMOVED))
 
     async def _put_destination(self, db: AsyncSession, item: Item, present: Item | None) -> None:
@@ -157,12 +167,21 @@ class Configuration:
                 await self._streams.replace(db, await db.get_one(Stream, present.row), fields)
         await self._streams.enter(db, new)
 
+    async def _put_channel(self, db: AsyncSession, item: Item, present: Item | None) -> None:
+        if present is None:
+            await self._notifications.enter(db, ChannelFields.model_validate(item.values))
+            return
+        channel = await db.get_one(Channel, present.row)
+        fields = ChannelFields.model_validate(dict(item.values) | {"secret": channel.secret})
+        await self._notifications.replace(db, channel, fields)
+
     async def _remove(self, db: AsyncSession, removed: Iterable[Change]) -> None:
         rows = [(one.kind, one.present.row) for one in removed if one.present is not None]
         for remove, kind in (
             (self._schedules.remove, Kind.SCHEDULE),
             (self._streams.remove, Kind.STREAM),
             (self._destinations.remove, Kind.DESTINATION),
+            (self._notifications.remove, Kind.CHANNEL),
         ):
             for row in (number for its_kind, number in rows if its_kind is kind):
                 await remove(db, row)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from rolltape.domain.address import without_secrets
+from rolltape.domain.address import HIDDEN, without_secrets
 from rolltape.services.configuration.items import Item, Kind
 from rolltape.services.configuration.reading import Wanted
 
-ORDER = (Kind.PREFERENCE, Kind.DESTINATION, Kind.STREAM, Kind.SCHEDULE)
+ORDER = (Kind.PREFERENCE, Kind.DESTINATION, Kind.STREAM, Kind.SCHEDULE, Kind.CHANNEL)
 _ADDRESSES = ("url", "fallback_urls")
 
 
@@ -135,6 +135,8 @@ def _change(item: Item, other: Item | None, fixed: set[str]) -> Change:
 
 
 def _field_change(name: str, before: Any, after: Any) -> FieldChange:
+    if name == "address":  # of a channel: all of it may be secret
+        return FieldChange(name, HIDDEN, "another address")
     if name not in _ADDRESSES:
         return FieldChange(name, before, after)
     shown, then = _hidden(before), _hidden(after)

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from rolltape.domain.address import HIDDEN, hides_secret, with_secrets_of
 from rolltape.domain.destination import DestinationFields
 from rolltape.domain.errors import InputError
+from rolltape.domain.notification import ChannelFields, ChannelKind, masked
 from rolltape.domain.preference import PreferenceFields
 from rolltape.domain.stream import MOST_DESTINATIONS
 from rolltape.services.configuration import items
@@ -22,6 +23,7 @@ SECTIONS = {
     "destinations": Kind.DESTINATION,
     "streams": Kind.STREAM,
     "schedules": Kind.SCHEDULE,
+    "channels": Kind.CHANNEL,
 }
 MOST_PROBLEMS = 50  # are told; whoever has more begins with these
 
@@ -95,7 +97,7 @@ def read_wanted(content: bytes) -> Wanted:
     return wanted
 
 
-def complete(wanted: Wanted, streams: Iterable[Item], destinations: Collection[str]) -> None:
+def complete(wanted: Wanted, streams: Iterable[Item], destinations: Collection[str], channels: Iterable[Item]) -> None:
     """Fill in what the document hides, and check its names, with what there is already.
 
     Raises:
@@ -105,6 +107,10 @@ def complete(wanted: Wanted, streams: Iterable[Item], destinations: Collection[s
     everywhere = [address for addresses in known.values() for address in addresses]
     wanted.items[Kind.STREAM] = [
         _with_secrets(item, known.get(item.name, []), everywhere, wanted) for item in wanted.items[Kind.STREAM]
+    ]
+    told = {item.name: item.values["address"] for item in channels}
+    wanted.items[Kind.CHANNEL] = [
+        _with_address(item, told.get(item.name, ""), wanted) for item in wanted.items[Kind.CHANNEL]
     ]
     for kind, field_name, there in (
         (Kind.STREAM, "destinations", {*destinations, *(item.name for item in wanted.items[Kind.DESTINATION])}),
@@ -160,7 +166,7 @@ def _listed(kind: Kind, node: Node, wanted: Wanted) -> list[Item]:
     if not isinstance(node.value, list):
         wanted.refuse(node.line, f"{kind}s", "", "A list is expected here; each of its parts begins with a dash.")
         return []
-    make = {Kind.DESTINATION: _destination, Kind.STREAM: _stream, Kind.SCHEDULE: _schedule}[kind]
+    make = _MAKERS[kind]
     found = [item for number, part in enumerate(node.value, 1) if (item := _item(kind, number, part, make, wanted))]
     if kind is not Kind.SCHEDULE:
         _refuse_twins(found, wanted)
@@ -209,6 +215,22 @@ def _schedule(values: dict[str, Any]) -> dict[str, Any]:
     fields = items.schedule_fields(values, FIRST_ID)
     rule_of(fields)
     return items.schedule_values(fields, stream.strip())
+
+
+def _channel(values: dict[str, Any]) -> dict[str, Any]:
+    if "secret" in values:
+        raise InputError("secret", "The secret of a webhook is not in this document; it is on the channel's page.")
+    address = values.get("address")
+    if not isinstance(address, str) or HIDDEN not in address:
+        fields = ChannelFields.model_validate(values)
+        return items.channel_values(fields, fields.address)
+    # What is hidden is filled in later; until then the rest is checked with something in its place.
+    return items.channel_values(
+        ChannelFields.model_validate(values | {"address": address.replace(HIDDEN, "x")}), address
+    )
+
+
+_MAKERS = {Kind.DESTINATION: _destination, Kind.STREAM: _stream, Kind.SCHEDULE: _schedule, Kind.CHANNEL: _channel}
 
 
 def _names(value: Any) -> list[str]:
@@ -276,3 +298,14 @@ def _with_secrets(item: Item, own: list[str], others: list[str], wanted: Wanted)
             wanted.refuse(item.line, f"stream {item.name}", "fallback_urls" if number else "url", message)
     values = dict(item.values) | {"url": whole[0], "fallback_urls": whole[1:]}
     return Item(item.kind, item.name, values, item.line, item.row)
+
+
+def _with_address(item: Item, known: str, wanted: Wanted) -> Item:
+    """The channel with its whole address, if it has the one that is `known`."""
+    address = item.values["address"]
+    if HIDDEN not in address:
+        return item
+    if not known or address != masked(ChannelKind(item.values["kind"]), known):
+        message = f"{address} hides the address behind {HIDDEN}, and this is not known here. Write all of it."
+        wanted.refuse(item.line, f"channel {item.name}", "address", message)
+    return Item(item.kind, item.name, dict(item.values) | {"address": known}, item.line, item.row)

@@ -6,19 +6,21 @@ from typing import Any
 import yaml
 
 from rolltape.domain.address import without_secrets
+from rolltape.domain.notification import ChannelKind, masked
 from rolltape.services.configuration.document import NUMBER
 from rolltape.services.configuration.items import LENGTHS, Item, Kind, defaults
 from rolltape.services.configuration.reading import FORMAT, SECTIONS
 
 HEAD = """\
-# Configuration of Rolltape: settings, destinations, streams and schedules.
+# Configuration of Rolltape: settings, destinations, streams, schedules and channels of notifications.
 #
 # It can be changed by hand and imported again: on the page System, Configuration, or by `rolltape config import`.
 # What is imported twice changes nothing the second time. Nothing is removed unless that is asked for.
 #
 # - Names refer to names: a schedule has the name of its stream, a stream those of its destinations.
 # - What is left out is as it comes. Lengths are like 1h30m, or in seconds.
-# - Passwords and keys in addresses are not in it: they stand as ***, and an import keeps those it knows.
+# - Passwords and keys in addresses are not in it: they stand as ***, and an import keeps those it knows. Of a channel
+#   the whole address is hidden.
 # - Covers, recordings, private keys, accounts and the accepted keys of servers are not in it either. Covers are in
 #   the backups.
 """
@@ -62,7 +64,9 @@ def _shown(item: Item) -> dict[str, Any]:
         return {"name": item.name, "value": _plain(item.values["value"])}
     usual = defaults(item.kind)
     return {
-        name: _written(name, value) for name, value in item.values.items() if name not in usual or value != usual[name]
+        name: masked(ChannelKind(item.values["kind"]), value) if name == "address" else _written(name, value)
+        for name, value in item.values.items()
+        if name not in usual or value != usual[name]
     }
 
 

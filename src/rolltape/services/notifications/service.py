@@ -89,16 +89,25 @@ class Notifications:
         Raises:
             ConflictError: the name is taken, or there are too many.
         """
+        async with self._database.write() as db:
+            channel = await self.enter(db, fields)
+        await self.keep_copy()
+        return channel
+
+    async def enter(self, db: AsyncSession, fields: ChannelFields) -> Channel:
+        """A new channel, as part of a larger change; `keep_copy` has to follow.
+
+        Raises:
+            ConflictError: the name is taken, or there are too many.
+        """
         if fields.secret == HIDDEN or (not fields.secret and fields.kind is ChannelKind.WEBHOOK):
             fields = fields.model_copy(update={"secret": secrets.token_urlsafe(32)})
-        async with self._database.write() as db:
-            if len((await db.scalars(select(Channel.id))).all()) >= MOST_CHANNELS:
-                raise ConflictError(f"There are {MOST_CHANNELS} channels already; delete one that is not used.")
-            channel = Channel(**fields.model_dump(), created_at=self._clock())
-            db.add(channel)
-            with unique_name("channel", fields.name):
-                await db.flush()
-        await self._keep_copy()
+        if len((await db.scalars(select(Channel.id))).all()) >= MOST_CHANNELS:
+            raise ConflictError(f"There are {MOST_CHANNELS} channels already; delete one that is not used.")
+        channel = Channel(**fields.model_dump(), created_at=self._clock())
+        db.add(channel)
+        with unique_name("channel", fields.name):
+            await db.flush()
         return channel
 
     async def update(self, channel_id: int, changes: dict[str, Any]) -> Channel:
@@ -107,27 +116,36 @@ class Notifications:
             channel = await _find(db, channel_id)
             before = {name: getattr(channel, name) for name in ChannelFields.model_fields}
             fields = ChannelFields.model_validate(before | _unmasked(changes, channel))
-            if fields.kind is ChannelKind.WEBHOOK and not fields.secret:
-                fields = fields.model_copy(update={"secret": channel.secret or secrets.token_urlsafe(32)})
-            for name, value in fields.model_dump().items():
-                setattr(channel, name, value)
-            if fields.address != before["address"]:
-                channel.last_at = channel.last_ok_at = channel.last_error = None
-            with unique_name("channel", fields.name):
-                await db.flush()
-            if not fields.enabled or fields.kind is ChannelKind.PING:
-                await _drop_waiting(db, channel_id)
-        await self._keep_copy()
+            await self.replace(db, channel, fields)
+        await self.keep_copy()
         return channel
+
+    async def replace(self, db: AsyncSession, channel: Channel, fields: ChannelFields) -> None:
+        """Give a channel these fields, as part of a larger change; `keep_copy` has to follow."""
+        before = channel.address
+        if fields.kind is ChannelKind.WEBHOOK and not fields.secret:
+            fields = fields.model_copy(update={"secret": channel.secret or secrets.token_urlsafe(32)})
+        for name, value in fields.model_dump().items():
+            setattr(channel, name, value)
+        if fields.address != before:
+            channel.last_at = channel.last_ok_at = channel.last_error = None
+        with unique_name("channel", fields.name):
+            await db.flush()
+        if not fields.enabled or fields.kind is ChannelKind.PING:
+            await _drop_waiting(db, channel.id)
 
     async def delete(self, channel_id: int) -> None:
         """Forget a channel, and what was to be told there."""
         async with self._database.write() as db:
-            channel = await _find(db, channel_id)
-            await db.execute(delete(Notice).where(Notice.channel_id == channel_id))
-            await db.execute(delete(Message).where(Message.channel_id == channel_id))
-            await db.delete(channel)
-        await self._keep_copy()
+            await self.remove(db, channel_id)
+        await self.keep_copy()
+
+    async def remove(self, db: AsyncSession, channel_id: int) -> None:
+        """Forget a channel, as part of a larger change; `keep_copy` has to follow."""
+        channel = await _find(db, channel_id)
+        await db.execute(delete(Notice).where(Notice.channel_id == channel_id))
+        await db.execute(delete(Message).where(Message.channel_id == channel_id))
+        await db.delete(channel)
 
     async def test(self, channel_id: int) -> Trial:
         """Send a test message at once, and say how that went."""
@@ -237,14 +255,14 @@ class Notifications:
             is_new = await db.scalar(select(Watermark.name).limit(1)) is None
             has_channels = await db.scalar(select(Channel.id).limit(1)) is not None
         if has_channels:
-            await self._keep_copy()
+            await self.keep_copy()
         if not is_new or has_channels:
             return
         for fields in keep.read(self._keys)[:MOST_CHANNELS]:
             await self.create(fields)
             log.warning(f"the channel {fields.name} was found again", action="channel_found")
 
-    async def _keep_copy(self) -> None:
+    async def keep_copy(self) -> None:
         channels = [ChannelFields.model_validate(channel) for channel in await self.all() if _is_whole(channel)]
         await asyncio.to_thread(keep.write, self._keys, channels)
 
