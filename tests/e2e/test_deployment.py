@@ -24,7 +24,7 @@ LARGE = 9_500_000  # bytes; a cover may have 10 MB
 
 def settings() -> dict[str, str]:
     """What the document tells to set. A path is left out."""
-    (block,) = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
+    (block,) = re.findall(r"^```ini\n(.*?)^```", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
     return dict(re.findall(r"^(ROLLTAPE_\w+)=(\S*)", block, re.MULTILINE))
 
 
