@@ -19,7 +19,10 @@ CODES = re.compile(
     r'\bcode="([a-z_0-9]+)"|\bcode, what = "([a-z_0-9]+)"|_failure\(\s*"([a-z_0-9]+)"|"error_code": "([a-z_0-9]+)"'
     r'|else "(no_audio|unexpected)"|\("(tls_[a-z_]+)"'
 )
-NOT_OF_SESSIONS = {"wrong_code", "wrong_login", "wrong_password"}  # told to who signs in, at once
+NOT_OF_SESSIONS = {
+    "wrong_code", "wrong_login", "wrong_password",  # told to who signs in, at once
+    "backup_damaged", "backup_foreign", "backup_newer", "backup_invalid", "backup_passphrase",  # and who restores
+}  # fmt: skip
 
 
 def kinds(kind: type[RolltapeError]) -> Iterator[type[RolltapeError]]:

@@ -53,7 +53,11 @@ def lively(tmp_path: Path, migrated_sqlite: Path, mp3_station: str) -> Iterator[
         token = service.call("POST", "/api/tokens", json={"name": "Script"})["id"]
         hook = {"name": "Hook", "kind": "webhook", "address": "https://example.invalid/hook"}
         channel = service.call("POST", "/api/channels", json=hook)["id"]
-        yield service, {"channel_id": channel, "stream_id": stream, "session_id": session, "token_id": token}
+        backup = service.call("POST", "/api/backups", json={"passphrase": "a long passphrase"})["name"]
+        yield (
+            service,
+            {"backup": backup, "channel_id": channel, "stream_id": stream, "session_id": session, "token_id": token},
+        )
 
 
 @pytest.mark.parametrize("part", range(PARTS))

@@ -20,6 +20,8 @@ _ADVICE = {
     "no_audio": f"The station sent no sound: {_TEST_THE_STREAM}.",
     "restored": "It had not ended when the backup was made that was restored: look for recordings on the page System, "
     "or try again.",
+    "backup_failed": "The backup could not be written or put in place: see that its folder can be written and has "
+    "room.",
     # The station
     "source_error": f"The station cannot be recorded as it is: {_TEST_THE_STREAM}.",
     "source_unreachable": f"The station could not be reached: {_TEST_THE_STREAM}.",

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
+from rolltape.disk import sync_folder
 from rolltape.domain.errors import BackupError, InputError, NotFoundError
 from rolltape.domain.units import DAY, Bytes
 from rolltape.services.backups.archive import Archive, Reason
@@ -99,7 +100,7 @@ class Folder:
                     created += timedelta(seconds=1)
                     continue
                 part.rename(final)
-            _sync(self.path)
+            sync_folder(self.path)
             return final
 
     def delete(self, name: str) -> None:
@@ -145,11 +146,3 @@ def _remove(path: Path) -> None:
     for file in path.iterdir():
         file.unlink()
     path.rmdir()
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -190,7 +190,7 @@ class Backups:
             async for chunk in chunks:
                 size += len(chunk)
                 if size > LARGEST_ARCHIVE:
-                    raise InputError("file", f"A backup has at most {LARGEST_ARCHIVE // MIB} MB.", code="too_large")
+                    raise InputError("file", f"A backup has at most {LARGEST_ARCHIVE // MIB} MB.")
                 await asyncio.to_thread(file.write, chunk)
             if size == 0:
                 raise InputError("file", "Choose a backup first: nothing has arrived.")
