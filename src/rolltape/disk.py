@@ -1,4 +1,4 @@
-"""What a disk has left, and why it takes nothing more."""
+"""What a disk has left, why it takes nothing more, and how a new name gets onto it."""
 
 import errno
 import os
@@ -30,6 +30,19 @@ def room(folder: Path) -> Room:
     files = found.f_favail if found.f_files else None  # btrfs and its kin have as many as there is room
     total = Bytes(found.f_blocks * found.f_frsize)
     return Room(folder.stat().st_dev, total, Bytes(found.f_bavail * found.f_frsize), files)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names of a folder to the disk, so that a new one survives a power cut. Waits for the disk.
+
+    Raises:
+        OSError: the disk is broken, or there is no such folder (any more).
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def reason(exc: OSError, folder: Path) -> str:

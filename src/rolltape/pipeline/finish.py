@@ -18,6 +18,7 @@ import structlog
 
 from rolltape import process, tag
 from rolltape.capture import Journal, read_journal
+from rolltape.disk import sync_folder
 from rolltape.domain.errors import InputError, ProcessingError
 from rolltape.domain.facts import facts_of
 from rolltape.domain.labels import labels
@@ -164,7 +165,7 @@ def publish(part: Path, final: Path) -> None:
         part.rename(final)
     else:
         part.unlink()
-    _sync_folder(final.parent)
+    sync_folder(final.parent)
 
 
 def _remove_parts(plan: Plan, folder: Path, workshop: Workshop) -> None:
@@ -253,14 +254,6 @@ def _entries(made: Made) -> dict[str, Any]:
             "ends": (last.take.begins + timedelta(seconds=last.skip + last.length)).isoformat(),
         },
     }
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _has_hash(file: Path, sha256: str | None) -> bool:

@@ -17,6 +17,7 @@ from sqlalchemy import create_engine, inspect
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import SQLAlchemyError
 
+from rolltape.disk import sync_folder
 from rolltape.domain.units import Seconds
 from rolltape.store.database import APPLICATION_ID, DatabaseError, address_of, reason_of
 
@@ -90,11 +91,7 @@ def move_aside(file: Path, aside: Path) -> None:
     for suffix in (*SIDECARS, ""):
         with contextlib.suppress(FileNotFoundError):
             file.with_name(file.name + suffix).rename(aside.with_name(aside.name + suffix))
-    handle = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_folder(file.parent)
 
 
 def has_sound_header(file: Path) -> bool:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from rolltape.disk import NO_INODES, reason
+from rolltape.disk import NO_INODES, reason, sync_folder
 from rolltape.domain.destination import DestinationFields, HostKey
 from rolltape.domain.errors import TargetError
 from rolltape.domain.transfer import Proof, Receipt
@@ -127,7 +127,7 @@ class LocalPlace:
                 if new.exists() or new.is_symlink():
                     raise problems.name_taken(self.shown(final)) from None
                 old.rename(new)
-            _sync_folder(new.parent)
+            sync_folder(new.parent)
 
     def remove(self, path: PurePosixPath) -> None:
         with self._translated(path):
@@ -153,12 +153,3 @@ class LocalPlace:
             if exc.errno in _PROBLEMS:
                 raise _PROBLEMS[exc.errno](where) from exc
             raise problems.failed(where, exc.strerror or str(exc)) from exc
-
-
-def _sync_folder(folder: Path) -> None:
-    """So that the new name survives a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
