@@ -4,6 +4,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
@@ -17,6 +18,7 @@ from tests.servers.rolltape import Rolltape, rolltape
 
 RULES = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}  # all else is the same in both themes
+THEMES: tuple[tuple[Literal["light", "dark"], dict[str, Any]], ...] = (("light", RULES), ("dark", COLOURS))
 PARTS = 2  # that the pages are judged in, beside one another
 NO_PAGES = ("/cover/", "/login", "/setup")  # a picture; what is for who is not signed in, or only once
 # What a page shows only when it is asked in a certain way.
@@ -82,7 +84,7 @@ async def judged(tab: Page, address: str, width: int) -> list[str]:
     """What is wrong with a page, with everything on it unfolded."""
     await tab.evaluate("() => document.querySelectorAll('details').forEach(folded => { folded.open = true; })")
     problems = []
-    for theme, rules in (("light", RULES), ("dark", COLOURS)):
+    for theme, rules in THEMES:
         await tab.emulate_media(color_scheme=theme, reduced_motion="reduce")  # no colour is in between
         await tab.wait_for_function(f"() => document.documentElement.dataset.bsTheme === '{theme}'")
         found = await Axe().run(tab, options={"runOnly": rules})
