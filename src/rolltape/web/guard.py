@@ -23,7 +23,7 @@ from rolltape.store import is_no_answer
 from rolltape.web.access import LoginCookie, way_to_login
 from rolltape.web.errors import bare_page, error_answer
 
-OPEN = frozenset({"/health/live", "/health/ready", "/login", "/setup", "/setup/restore"})
+OPEN = frozenset({"/health/live", "/health/ready", "/login", "/setup", "/setup/restore", "/setup/restore-latest"})
 BRINGS_BACKUP = frozenset({"/api/backups/upload", "/system/backups/upload", "/setup/restore"})
 STATIC = "/static/"
 API_DOCS = "/api/docs"  # the one page below /api

@@ -33,6 +33,8 @@ PAGES: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ("POST", "/setup", setup.set_up),
     ("GET", "/setup/restore", backups.ask_setup),
     ("POST", "/setup/restore", backups.set_up),
+    ("GET", "/setup/restore-latest", recovery.ask_latest),
+    ("POST", "/setup/restore-latest", recovery.restore_latest),
     ("GET", "/setup/stream", setup.ask_stream),
     ("POST", "/setup/probe", setup.probe),
     ("POST", "/setup/stream", setup.add_stream),

@@ -1,0 +1,28 @@
+"""docs/reliability.md names tests that there are, and tells of every fault that it has to."""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+DOCUMENT = (ROOT / "docs" / "reliability.md").read_text()
+FAULTS = ("F39", *(f"F{number}" for number in range(49, 61)), "F70", "F71", "F76")
+
+
+def test_every_test_that_it_names_is_there() -> None:
+    named = set(re.findall(r"`(test_\w+)`", DOCUMENT))
+    there = {
+        name
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^ *(?:async )?def (test_\w+)", file.read_text(), re.MULTILINE)
+    }
+
+    assert len(named) > 30
+    assert named - there == set()
+
+
+def test_every_fault_has_its_row_with_a_test() -> None:
+    rows = [line for line in DOCUMENT.splitlines() if line.startswith("| F")]
+    told = {fault: [row for row in rows if row.startswith(f"| {fault} ")] for fault in FAULTS}
+
+    assert [fault for fault, found in told.items() if not found] == []
+    assert [row for row in rows if not re.search(r"`test_\w+`|`benchmarks/", row)] == []
