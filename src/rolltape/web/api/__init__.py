@@ -40,7 +40,7 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any], int], ...] = (
     ("PUT", "/streams/{stream_id}/artwork", streams.put_artwork, NOTHING),
     ("GET", "/streams/{stream_id}/artwork", streams.read_artwork, OK),
     ("DELETE", "/streams/{stream_id}/artwork", streams.delete_artwork, NOTHING),
-    ("GET", "/streams/{stream_id}/retention", retention.read, OK),
+    ("GET", "/streams/{stream_id}/retention", retention.preview, OK),
     ("POST", "/streams/{stream_id}/retention", retention.agree, OK),
     ("GET", "/schedules", schedules.listing, OK),
     ("POST", "/schedules", schedules.create, CREATED),

@@ -55,7 +55,7 @@ class Agreement(BaseModel):
     fingerprint: Annotated[str, Field(max_length=64)]
 
 
-async def read(
+async def preview(
     services: With,
     stream_id: Id,
     keep_days: Days = None,
