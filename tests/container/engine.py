@@ -141,7 +141,7 @@ class Contained(Rolltape):
 
     def stop(self) -> float:
         began = time.monotonic()
-        self.engine.ask("stop", "--time", f"{PATIENCE:.0f}", self.name)
+        self.engine.ask("stop", "-t", f"{PATIENCE:.0f}", self.name)
         return time.monotonic() - began
 
     def wait_for_end(self) -> int:
