@@ -15,7 +15,12 @@ from tests.pipeline.conftest import Line
 
 async def test_a_recording_is_finished_without_its_waveform_which_is_made_up_for(line: Line) -> None:
     asked: list[str] = []
-    line.workshop.may_do = lambda work: bool(asked.append(work))
+
+    def refuse(work: str) -> bool:
+        asked.append(work)
+        return False
+
+    line.workshop.may_do = refuse
     number = await line.record_now()
 
     await line.run(number)

@@ -133,3 +133,9 @@ async def test_the_page_offers_the_document(browser: Browser) -> None:
 
     link = next(one for one in page.all("a") if one.text == "Download the configuration")
     assert (await browser.get(link.attributes["href"])).text.startswith("# Configuration of Rolltape")
+
+
+async def test_the_description_of_the_api_says_how_to_send_it(browser: Browser) -> None:
+    text = (await browser.get("/api/docs")).text
+
+    assert "--data-binary @rolltape-configuration.yaml" in text

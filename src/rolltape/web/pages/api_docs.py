@@ -200,6 +200,8 @@ def _example(document: dict[str, Any], method: str, path: str, body: dict[str, A
     parts = [] if method == "GET" else [f"-X {method}"]
     if JSON in body:
         parts.append(f"-H 'Content-Type: application/json' -d '{_example_body(document, body[JSON]['schema'])}'")
+    elif "application/yaml" in body:
+        parts.append("--data-binary @rolltape-configuration.yaml")
     elif body:
         parts.append("-F file=@cover.jpg")
     return "\n  ".join([*parts, path])
