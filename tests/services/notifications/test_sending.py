@@ -30,6 +30,7 @@ from rolltape.domain.notification import (
 )
 from rolltape.domain.units import Seconds
 from rolltape.services import Notifications
+from rolltape.services.backups.hiding import keys_in
 from rolltape.services.notifications.apprise import Apprise
 from rolltape.services.notifications.back_off import retry_at
 from rolltape.services.notifications.call import call
@@ -421,6 +422,8 @@ async def test_the_channels_of_a_lost_database_are_found_again(bench: Bench, lis
     channel = await before.create(fields(address=listener.url(), events=["database"]))
     kept = folder / FILE
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert await bench.services.keys.all() == []  # it lies among them and is none
+    assert keys_in(folder) == {}
     async with bench.database.write() as db:  # as a fresh database has it
         await db.delete(await db.get(Channel, channel.id))
 

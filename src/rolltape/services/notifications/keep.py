@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from rolltape.domain.notification import ChannelFields
 
-FILE = "channels.json"
+FILE = ".channels.json"  # what begins with a dot is no key, and in no backup
 LARGEST = 1024 * 1024  # bytes; some hundred channels take a tenth of it
 
 log = structlog.get_logger(__name__)
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 def write(folder: Path, channels: list[ChannelFields]) -> None:
     """Write the copy, whole or not at all. That it cannot be written is told in the log only."""
     file = folder / FILE
-    part = folder / f".{FILE}.part"
+    part = folder / f"{FILE}.part"
     text = json.dumps([channel.model_dump(mode="json") for channel in channels], indent=1)
     try:
         with contextlib.suppress(FileNotFoundError):
