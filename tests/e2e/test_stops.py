@@ -80,9 +80,7 @@ def end(service: Rolltape, *asks: signal.Signals) -> float:
     return took
 
 
-@pytest.mark.parametrize(
-    "asks", [(signal.SIGTERM,), (signal.SIGINT,), (signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGTERM)]
-)
+@pytest.mark.parametrize("asks", [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT,)])
 def test_while_it_records_by_itself_and_by_ffmpeg(
     busy: Rolltape, station: FaultyStation, asks: tuple[signal.Signals, ...]
 ) -> None:
