@@ -179,7 +179,7 @@ async def test_the_page_says_what_it_would_change_and_asks(client: Client, brows
 
     asked = await browser.get(f"{PAGE}/{made['name']}/restore")
 
-    row = re.search(r"<tr><th[^>]*>Streams</th>(.*)</tr>", asked.text)
+    row = re.search(r"<tr><td[^>]*>Streams</td>(.*)</tr>", asked.text)
     assert row is not None
     assert re.findall(r"<td[^>]*>([^<]*)</td>", row[1]) == ["—", "Radio", "Later"]
     assert "A backup of how things are now is made first." in asked.text
