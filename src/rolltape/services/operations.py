@@ -14,7 +14,16 @@ REFUSED = "refused"  # the outcome of what somebody asked for that cannot be; th
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
 
-_NUMBERS = ("session_id", "stream_id", "schedule_id", "destination_id", "transfer_id", "token_id", "login_id")
+_NUMBERS = (
+    "session_id",
+    "stream_id",
+    "schedule_id",
+    "destination_id",
+    "transfer_id",
+    "token_id",
+    "login_id",
+    "channel_id",
+)
 
 
 def operation(

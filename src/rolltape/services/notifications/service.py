@@ -34,6 +34,7 @@ from rolltape.services.notifications import digest, keep, words
 from rolltape.services.notifications.outbox import Outbox
 from rolltape.services.notifications.send import Sender
 from rolltape.services.notifications.watch import Watch
+from rolltape.services.operations import operation
 from rolltape.store import Database
 
 TICK = Seconds(5)  # between looks at what has ended, and at what is due
@@ -83,6 +84,7 @@ class Notifications:
         async with self._database.read() as db:
             return await _find(db, channel_id)
 
+    @operation("channel_added", "a channel was added")
     async def create(self, fields: ChannelFields) -> Channel:
         """Set a channel up. A webhook without a secret gets one.
 
@@ -110,6 +112,7 @@ class Notifications:
             await db.flush()
         return channel
 
+    @operation("channel_changed", "a channel was changed")
     async def update(self, channel_id: int, changes: dict[str, Any]) -> Channel:
         """Change the named fields. An address or a secret that is given as it is shown stays what it is."""
         async with self._database.write() as db:
@@ -134,6 +137,7 @@ class Notifications:
         if not fields.enabled or fields.kind is ChannelKind.PING:
             await _drop_waiting(db, channel.id)
 
+    @operation("channel_deleted", "a channel was deleted")
     async def delete(self, channel_id: int) -> None:
         """Forget a channel, and what was to be told there."""
         async with self._database.write() as db:
@@ -147,6 +151,7 @@ class Notifications:
         await db.execute(delete(Message).where(Message.channel_id == channel_id))
         await db.delete(channel)
 
+    @operation("channel_tested", "a channel was tested")
     async def test(self, channel_id: int) -> Trial:
         """Send a test message at once, and say how that went."""
         channel = await self.get(channel_id)
