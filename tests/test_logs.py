@@ -373,7 +373,7 @@ def test_a_log_disk_that_fills_up_stops_nothing_floods_nothing_and_is_counted(
         problem = logs.problem() or ""
         kept = len((disk / CURRENT).read_bytes().split(b"\n")) - 1
         subprocess.run(["mount", "-o", "remount,size=8m", disk], check=True)
-        until(lambda: (log.info("again"), time.sleep(0.01), logs.problem() is None)[2])
+        until(lambda: _is_kept_again(log))
 
     found = [json.loads(line) for line in _whole_lines(disk)]
     lost = sum(int(line["message"].split()[0]) for line in found if "could not be kept" in line["message"])
@@ -385,6 +385,12 @@ def test_a_log_disk_that_fills_up_stops_nothing_floods_nothing_and_is_counted(
     assert told + lost + sum(line["message"] == "again" for line in found) == 2_000 + again
     assert len(console.getvalue().splitlines()) == 2_000 + again  # the console has every line, and no stack traces
     assert capfd.readouterr().err == ""
+
+
+def _is_kept_again(log: Any) -> bool:
+    log.info("again")
+    time.sleep(0.01)
+    return logs.problem() is None
 
 
 def _whole_lines(folder: Path) -> Iterator[bytes]:

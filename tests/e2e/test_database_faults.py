@@ -88,7 +88,13 @@ def put_foreign(file: Path) -> None:
         db.commit()
 
 
-FAULTS = [(truncate, "corrupt"), (write_text, "corrupt"), (empty, "empty"), (put_foreign, "foreign"), (Path.unlink, "")]
+FAULTS: list[tuple[Callable[[Path], None], str]] = [
+    (truncate, "corrupt"),
+    (write_text, "corrupt"),
+    (empty, "empty"),
+    (put_foreign, "foreign"),
+    (Path.unlink, ""),
+]
 
 
 def test_a_database_that_cannot_be_used_at_the_start(recorder: Rolltape, mp3_station: str) -> None:
