@@ -44,6 +44,7 @@ def service(tmp_path: Path, mp3_station: str) -> Iterator[Rolltape]:
 @pytest.mark.parametrize("file", RUNNABLE, ids=lambda file: str(file.relative_to(ROOT)))
 def test_what_a_document_tells_to_type_works(file: Path, service: Rolltape, mp3_station: str, tmp_path: Path) -> None:
     Image.new("RGB", (600, 600), "navy").save(tmp_path / "cover.jpg")
+    (tmp_path / "body").write_text("{}")
     script = "\n".join(blocks(file, "sh"))
     for written, here in (
         ("http://radio.example/live.mp3", mp3_station),
@@ -58,6 +59,7 @@ def test_what_a_document_tells_to_type_works(file: Path, service: Rolltape, mp3_
         "ROLLTAPE_DATA_DIR": str(service.folder / "data"),
         "ROLLTAPE_PORT": str(service.port),
         "ROLLTAPE_HOST": "127.0.0.1",
+        **{name: name.lower() for name in ("SECRET", "TIMESTAMP", "SIGNATURE")},  # of a webhook that came
     }  # fmt: skip
     shell = ["bash", "-euo", "pipefail", "-c", script]
     done = subprocess.run(shell, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=LIMIT, check=False)
