@@ -45,9 +45,9 @@ class Archive:
         file.parent.mkdir(exist_ok=True)
         file.write_bytes(bytes(SIZE))
         row: dict[str, Any] = {
-            "stream_id": self.stream, "name": "Show", "state": SessionState.DONE, "opens": start, "planned_start": start,
-            "planned_end": start + timedelta(hours=1), "timezone": "UTC", "file": name, "size": SIZE, "sha256": "0" * 64,
-            "duration": 3600.0, "ended_at": start + timedelta(hours=1),
+            "stream_id": self.stream, "name": "Show", "state": SessionState.DONE, "opens": start,
+            "planned_start": start, "planned_end": start + timedelta(hours=1), "timezone": "UTC", "file": name,
+            "size": SIZE, "sha256": "0" * 64, "duration": 3600.0, "ended_at": start + timedelta(hours=1),
         }  # fmt: skip
         async with self.bench.database.write() as db:
             session = Session(**row | values)
