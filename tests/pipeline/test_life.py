@@ -53,7 +53,7 @@ async def test_the_tags_tell_the_account(line: Line) -> None:
     session = await line.session(number)
     assert session.file is not None
     tags = ID3(line.workshop.recordings / session.file)
-    local = session.planned_start.astimezone()
+    local = session.planned_start.astimezone(ZoneInfo(session.timezone))
     assert str(tags["TPE1"]) == "The Host"
     assert str(tags["TIT2"]) == session.title
     assert session.title is not None
