@@ -7,6 +7,7 @@ from datetime import timedelta
 from io import BytesIO
 from pathlib import PurePosixPath
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from mutagen.id3 import ID3
