@@ -9,8 +9,8 @@ import pytest
 
 from rolltape.capture import CaptureSettings
 from rolltape.domain.address import Egress
-from rolltape.domain.facts import facts_file
 from rolltape.domain.destination import DestinationFields, DestinationKind
+from rolltape.domain.facts import facts_file
 from rolltape.domain.session import Session
 from rolltape.domain.units import Seconds
 from rolltape.pipeline import Next, Pipeline, Workshop
