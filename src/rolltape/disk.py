@@ -1,6 +1,7 @@
-"""What a disk has left, why it takes nothing more, and how a new name gets onto it."""
+"""What a disk has left, why it takes nothing more, and how a file gets onto it whole."""
 
 import errno
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,30 @@ def room(folder: Path) -> Room:
     files = found.f_favail if found.f_files else None  # btrfs and its kin have as many as there is room
     total = Bytes(found.f_blocks * found.f_frsize)
     return Room(folder.stat().st_dev, total, Bytes(found.f_bavail * found.f_frsize), files)
+
+
+def write_whole(file: Path, content: bytes, *, is_synced: bool = True) -> None:
+    """Write a file for our eyes only, all of it or none: who reads it, or a kill, finds the old one or the new one.
+
+    `is_synced`: a power cut shall not leave it empty. Waits for the disk then.
+
+    Raises:
+        OSError: it cannot be written; what was there stays.
+    """
+    # Some names are as long as names may be.
+    part = file.with_name(f".{hashlib.sha256(file.name.encode()).hexdigest()[:16]}.part")
+    try:
+        part.unlink(missing_ok=True)
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "wb") as target:
+            target.write(content)
+            target.flush()
+            if is_synced:
+                os.fsync(target.fileno())
+        part.replace(file)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,13 +1,13 @@
 """Writes the facts of sessions beside their recordings and takes, and reads them back."""
 
 import contextlib
-import hashlib
 import os
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from rolltape.disk import write_whole
 from rolltape.domain.errors import InputError
 from rolltape.domain.facts import LARGEST, PLAN, Facts, PlanFacts, facts_file
 
@@ -16,7 +16,7 @@ Kind = TypeVar("Kind", Facts, PlanFacts)
 
 def write_facts(facts: Facts, recording: Path) -> None:
     """Put the facts beside a finished recording, whole or not at all. Raises OSError."""
-    _write(facts, facts_file(recording), is_synced=True)
+    write_whole(facts_file(recording), _said(facts))
 
 
 def write_plan(plan: PlanFacts, folder: Path) -> None:
@@ -25,7 +25,7 @@ def write_plan(plan: PlanFacts, folder: Path) -> None:
     It is not synced: a thousand shows may begin at once, and the database has it, too.
     """
     if not (folder / PLAN).exists():
-        _write(plan, folder / PLAN, is_synced=False)
+        write_whole(folder / PLAN, _said(plan), is_synced=False)
 
 
 def remove_facts(recording: Path) -> None:
@@ -44,19 +44,8 @@ def read_plan(folder: Path) -> PlanFacts:
     return _read(PlanFacts, folder / PLAN)
 
 
-def _write(facts: BaseModel, file: Path, *, is_synced: bool) -> None:
-    text = facts.model_dump_json()
-    part = file.with_name(f".{hashlib.sha256(file.name.encode()).hexdigest()[:16]}.json.part")
-    try:
-        with part.open("w", encoding="utf-8", errors="replace") as content:
-            content.write(text)
-            content.flush()
-            if is_synced:
-                os.fsync(content.fileno())
-        part.replace(file)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+def _said(facts: BaseModel) -> bytes:
+    return facts.model_dump_json().encode("utf-8", "replace")
 
 
 def _read(kind: type[Kind], file: Path) -> Kind:

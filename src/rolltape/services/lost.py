@@ -15,6 +15,7 @@ from uuid import uuid4
 import structlog
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
+from rolltape.disk import write_whole
 from rolltape.domain.facts import may_be_facts
 from rolltape.domain.take import TAKES
 from rolltape.store import DatabaseError
@@ -252,10 +253,4 @@ def _read(kind: type[Kind], file: Path) -> Kind | None:
 
 
 def _write(file: Path, content: BaseModel) -> None:
-    part = file.with_name(f".{file.name}.part")
-    with part.open("w", encoding="utf-8") as opened:
-        opened.write(content.model_dump_json(indent=1))
-        opened.flush()
-        os.fsync(opened.fileno())
-    part.chmod(0o600)
-    part.replace(file)
+    write_whole(file, content.model_dump_json(indent=1).encode())

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import structlog
 
+from rolltape.disk import write_whole
+
 LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # none that looks like another one
 GROUPS, GROUP = 3, 4  # 12 letters: 58 random bits
 SHORTEST = 8  # letters and digits of a code that somebody chose
@@ -59,13 +61,9 @@ def _kept(file: Path) -> str | None:
 
 def _make(file: Path) -> str:
     code = "-".join("".join(secrets.choice(LETTERS) for _ in range(GROUP)) for _ in range(GROUPS))
-    part = file.with_name(f".{file.name}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        part.unlink(missing_ok=True)
-        part.touch(mode=0o600)
-        part.write_text(f"{code}\n")
-        part.replace(file)
+        write_whole(file, f"{code}\n".encode())
     except OSError as exc:
         # It still stands in the log; the next start makes another one.
         log.warning(f"{file} could not be written", action="code_not_kept", exc_info=exc)

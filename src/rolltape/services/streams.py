@@ -12,6 +12,7 @@ from sqlalchemy import delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rolltape import capture, tag
+from rolltape.disk import write_whole
 from rolltape.domain.destination import Destination
 from rolltape.domain.errors import InputError, NotFoundError
 from rolltape.domain.labels import Labels, labels
@@ -229,6 +230,4 @@ async def _check_destinations(db: AsyncSession, ids: list[int]) -> None:
 
 def _keep(file: Path, content: bytes) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.part")
-    part.write_bytes(content)
-    part.replace(file)
+    write_whole(file, content)

@@ -1,13 +1,12 @@
 """A copy of the channels beside the keys: who is to be told that the database was lost must not be lost with it."""
 
-import contextlib
 import json
-import os
 from pathlib import Path
 
 import structlog
 from pydantic import ValidationError
 
+from rolltape.disk import write_whole
 from rolltape.domain.notification import ChannelFields
 
 FILE = ".channels.json"  # what begins with a dot is no key, and in no backup
@@ -18,18 +17,9 @@ log = structlog.get_logger(__name__)
 
 def write(folder: Path, channels: list[ChannelFields]) -> None:
     """Write the copy, whole or not at all. That it cannot be written is told in the log only."""
-    file = folder / FILE
-    part = folder / f"{FILE}.part"
     text = json.dumps([channel.model_dump(mode="json") for channel in channels], indent=1)
     try:
-        with contextlib.suppress(FileNotFoundError):
-            part.unlink()
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as content:
-            content.write(text)
-            content.flush()
-            os.fsync(content.fileno())
-        part.replace(file)
+        write_whole(folder / FILE, text.encode())
     except OSError:
         log.warning("the copy of the channels cannot be written", exc_info=True, action="channels_not_kept")
 
