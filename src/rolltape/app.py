@@ -221,12 +221,17 @@ class App:
         self.damaged.set()
 
     async def _watch_database(self) -> None:
-        """Notice when the file of the database is overwritten by somebody else."""
+        """Notice when the file of the database is overwritten or removed by somebody else."""
         file = file_of(self.settings.database_url)
         while file is not None and not self.damaged.is_set():
             await asyncio.sleep(DATABASE_LOOK)
-            if not await asyncio.to_thread(has_sound_header, file):
-                self._note_damage("its first page is not that of a database any more")
+            try:
+                if not await asyncio.to_thread(has_sound_header, file):
+                    self._note_damage("its first page is not that of a database any more")
+            except FileNotFoundError:
+                # Where all is gone, it is the disk that is away: a new database would hide the one that comes back.
+                if lost_.has_marker(self.settings.data_dir):
+                    self._note_damage("its file was removed")
 
     async def bring_up_to_date(self) -> None:
         """Bring the database to the present schema; one that is older is backed up before."""

@@ -144,12 +144,16 @@ def check_usable(url: str, data_dir: Path, recordings: Path) -> None:
 
 def is_installed(data_dir: Path, recordings: Path) -> bool:
     """Whether Rolltape has worked here before: it has left its marker, takes, or facts beside recordings."""
-    if (data_dir / MARKER).exists() or (data_dir / MARK).exists():
+    if has_marker(data_dir) or (data_dir / MARK).exists():
         return True
     with contextlib.suppress(OSError):
         if any((recordings / TAKES).iterdir()):
             return True
     return _has_facts(recordings)
+
+
+def has_marker(data_dir: Path) -> bool:
+    return (data_dir / MARKER).exists()
 
 
 def keep_marker(url: str, data_dir: Path, now: datetime) -> None:
