@@ -30,6 +30,7 @@ from rolltape.services.clock import Clock, utc_now
 from rolltape.settings import Settings
 from rolltape.store import Database, migrate
 from rolltape.store.condition import file_of, has_sound_header
+from rolltape.store.database import is_no_answer
 from rolltape.transfer import TransferSettings
 
 GRACE = 3  # s that open connections get when the service stops
@@ -321,20 +322,27 @@ async def _serve(settings: Settings, end: asyncio.Event) -> bool:
     try:
         await _start(app, end)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        address = f"http://{_shown(settings.host)}:{settings.port}{settings.base_path}"
-        log.info(f"Rolltape {__version__} is at {address}", action="started")
-        await _tell_setup_code(app, address)
-        ends = [asyncio.create_task(end.wait()), asyncio.create_task(app.damaged.wait())]
-        await asyncio.wait([serving, *ends], return_when=asyncio.FIRST_COMPLETED)
-        for waiting in ends:
-            waiting.cancel()
-        log.info("stopping", action="stopping")
-        server.should_exit = True
-        await asyncio.gather(app.stop(), serving)
+        try:
+            await _until_its_end(app, serving, end)
+        finally:
+            log.info("stopping", action="stopping")
+            server.should_exit = True
+            await asyncio.gather(app.stop(), serving)
     finally:
         listener.close()
     log.info("stopped", action="stopped")
     return app.damaged.is_set() and not end.is_set()
+
+
+async def _until_its_end(app: App, serving: asyncio.Task[None], end: asyncio.Event) -> None:
+    settings = app.settings
+    address = f"http://{_shown(settings.host)}:{settings.port}{settings.base_path}"
+    log.info(f"Rolltape {__version__} is at {address}", action="started")
+    await _tell_setup_code(app, address)
+    ends = [asyncio.create_task(end.wait()), asyncio.create_task(app.damaged.wait())]
+    await asyncio.wait([serving, *ends], return_when=asyncio.FIRST_COMPLETED)
+    for waiting in ends:
+        waiting.cancel()
 
 
 async def _start(app: App, end: asyncio.Event) -> None:
@@ -345,11 +353,21 @@ async def _start(app: App, end: asyncio.Event) -> None:
     waiting.cancel()
     if not starting.done():
         log.info("asked to end while it starts: the start comes to its end first", action="stop_waits")
-    await starting
+    try:
+        await starting
+    except BaseException:
+        await app.database.close()  # its threads would keep the process from ending
+        raise
 
 
 async def _tell_setup_code(app: App, address: str) -> None:
-    code = await app.services.users.setup_code()
+    try:
+        code = await app.services.users.setup_code()
+    except Exception as exc:
+        if not is_no_answer(exc):
+            raise
+        log.warning("whether there is an account cannot be seen now", action="setup_unknown", exc_info=exc)
+        return
     if code is not None:
         log.warning(f"there is no account yet: open {address}/setup and give the code {code}", action="setup_waits")
 

@@ -58,13 +58,15 @@ class World:
     destination: int
     lost: int
     token: int
+    channel: int
+    backup: str
 
     def pages(self) -> list[str]:
         """The address of every page, and of those of the session that failed."""
         ids = {"stream_id": self.stream, "schedule_id": self.schedule, "session_id": self.session}
-        ids |= {"destination_id": self.destination, "token_id": self.token}
+        ids |= {"destination_id": self.destination, "token_id": self.token, "channel_id": self.channel}
         found = [
-            re.sub(r"{(\w+)}", lambda place: str(ids[place[1]]), path)
+            re.sub(r"{(\w+)}", lambda place: str(ids.get(place[1], self.backup)), path)
             for method, path, _ in PAGES
             if method == "GET" and not any(part in path for part in NO_PAGES)
         ]
@@ -79,6 +81,7 @@ class World:
             session, f"{session}/delete", f"{session}/cancel", "/sessions/new", f"/sessions/{self.failed}",
             "/transfers", "/destinations", f"/destinations/{destination}", f"/destinations/{destination}/delete",
             f"/destinations/{self.lost}", "/system/account", f"/system/account/tokens/{self.token}/delete",
+            "/system/notifications", f"/system/notifications/{self.channel}",
         }  # fmt: skip
 
 
@@ -145,7 +148,11 @@ def seeded(service: Rolltape, station: FaultyStation, server: Sshd, mocker: Sshd
     )
     failed = record(service, missing)
     service.wait_for(failed)
-    return World(service, stream, schedule, record(service, stream), failed, destination, lost, token)
+    fields = {"name": HOSTILE, "kind": "webhook", "address": "https://hooks.example/rolltape"}
+    channel = service.call("POST", "/api/channels", json=fields)["id"]
+    backup = service.call("POST", "/api/backups")["name"]
+    recording = record(service, stream)
+    return World(service, stream, schedule, recording, failed, destination, lost, token, channel, backup)
 
 
 def record(service: Rolltape, stream: int) -> int:

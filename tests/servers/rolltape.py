@@ -1,5 +1,6 @@
 """Rolltape itself, run as its users run it: a process, spoken to by its API."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,9 @@ from typing import Any
 import httpx2
 
 from rolltape.domain.session import OVER
+from rolltape.services import Tokens
+from rolltape.services.clock import utc_now
+from rolltape.store import Database
 from tests.servers.process import answers, end, free_port, wait_until
 
 PROGRAM = Path(sys.executable).with_name("rolltape")
@@ -54,10 +59,6 @@ class Rolltape:
         )
 
     def start(self) -> None:
-        if not self.token:
-            made = self.command("token", "create", "tests")
-            assert made.returncode == 0, made.stderr
-            self.token = made.stdout.strip()
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen([str(PROGRAM), "serve"], env=self._environment(), stdout=log, stderr=log)
         process = self.process
@@ -67,6 +68,9 @@ class Rolltape:
             return answers(self.port)
 
         wait_until(ready, "the service listening")
+        if not self.token:
+            httpx2.get(f"{self.url}/health/live", timeout=60)  # it listens before its database is there
+            self.token = self._made_token()
 
     def kill(self) -> None:
         """Like a power cut, as far as a process can have one."""
@@ -115,6 +119,19 @@ class Rolltape:
         name = more.pop("name", f"Stream {time.monotonic_ns()}")
         number: int = self.call("POST", "/api/streams", json={"name": name, "url": url, **more})["id"]
         return number
+
+    def _made_token(self) -> str:
+        """A token, as `rolltape token create` makes it; without a program of its own, whose start takes seconds."""
+
+        async def make() -> str:
+            database = Database(f"sqlite:///{self.folder / 'data' / 'rolltape.db'}")
+            try:
+                return await Tokens(database, clock=utc_now).create("tests")
+            finally:
+                await database.close()
+
+        with ThreadPoolExecutor(1) as beside:  # the test may have a loop of its own
+            return beside.submit(asyncio.run, make()).result()
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("ROLLTAPE_")}
