@@ -1,5 +1,6 @@
 """Everything real: the service as a process, a station, a server that recordings go to."""
 
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -7,8 +8,26 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.servers.chromium import Window, chromium
+from tests.servers.faulty import FaultyStation, faulty_station
+from tests.servers.process import program
 from tests.servers.rolltape import Rolltape, rolltape
 from tests.servers.sshd import Sshd, sshd
+
+
+@pytest.fixture(scope="session")
+def tone(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Twenty seconds of MP3."""
+    file = tmp_path_factory.mktemp("tone") / "tone.mp3"
+    encode = ["-c:a", "libmp3lame", "-b:a", "128k", "-write_xing", "0", "-id3v2_version", "0"]
+    source = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100:duration=20"]
+    subprocess.run([program("ffmpeg"), "-nostdin", "-v", "error", *source, *encode, file], check=True)
+    return file.read_bytes()
+
+
+@pytest.fixture
+def station(tone: bytes) -> Iterator[FaultyStation]:
+    with faulty_station(tone) as running:
+        yield running
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What stations, servers and other sites say stays text, and does nothing in the browser of who reads it."""
 
 import re
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ from rolltape.transfer.shell import MARK
 from rolltape.web.pages import PAGES
 from tests.e2e.conftest import NAME, PASSWORD, add_destination
 from tests.servers.chromium import Window, chromium
-from tests.servers.faulty import HOSTILE, FaultyStation, faulty_station
-from tests.servers.process import program, wait_until
+from tests.servers.faulty import HOSTILE, FaultyStation
+from tests.servers.process import wait_until
 from tests.servers.rolltape import Rolltape, rolltape
 from tests.servers.sshd import Sshd, sshd
 
@@ -83,22 +82,6 @@ class World:
             f"/destinations/{self.lost}", "/system/account", f"/system/account/tokens/{self.token}/delete",
             "/system/notifications", f"/system/notifications/{self.channel}",
         }  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def tone(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Twenty seconds of MP3."""
-    file = tmp_path_factory.mktemp("tone") / "tone.mp3"
-    encode = ["-c:a", "libmp3lame", "-b:a", "128k", "-write_xing", "0", "-id3v2_version", "0"]
-    source = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100:duration=20"]
-    subprocess.run([program("ffmpeg"), "-nostdin", "-v", "error", *source, *encode, file], check=True)
-    return file.read_bytes()
-
-
-@pytest.fixture
-def station(tone: bytes) -> Iterator[FaultyStation]:
-    with faulty_station(tone) as running:
-        yield running
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import pytest
 
 from tests.e2e.conftest import add_destination
 from tests.e2e.test_kills import hold, plan_show  # noqa: F401 (a fixture)
-from tests.servers.faulty import FaultyStation, faulty_station
-from tests.servers.process import program, wait_until
+from tests.servers.faulty import FaultyStation
+from tests.servers.process import wait_until
 from tests.servers.rolltape import PROGRAM, Rolltape, rolltape
 from tests.servers.sshd import Sshd
 
@@ -26,22 +26,6 @@ _HELD_FFMPEG = """#!/bin/sh
 while [ -e "{hold}" ]; do sleep 0.05; done
 exec "{ffmpeg}" "$@"
 """
-
-
-@pytest.fixture(scope="module")
-def tone(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Some seconds of MP3."""
-    file = tmp_path_factory.mktemp("tone") / "tone.mp3"
-    encode = ["-c:a", "libmp3lame", "-b:a", "128k", "-write_xing", "0", "-id3v2_version", "0"]
-    source = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100:duration=10"]
-    subprocess.run([program("ffmpeg"), "-nostdin", "-v", "error", *source, *encode, file], check=True)
-    return file.read_bytes()
-
-
-@pytest.fixture
-def station(tone: bytes) -> Iterator[FaultyStation]:
-    with faulty_station(tone) as running:
-        yield running
 
 
 @pytest.fixture

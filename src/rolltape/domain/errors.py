@@ -22,6 +22,9 @@ The sentence is for the person at the screen: it names the thing, what happened 
 way out. The cause (`raise ... from`) is for the log. `code` is for machines and never changes its meaning.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from rolltape.domain.units import Seconds
 
 
@@ -131,3 +134,16 @@ class TargetUnreachable(TargetError):
 class TargetRefused(TargetError):
     code = "target_refused"
     permanent = True
+
+
+def said(error: Mapping[str, Any]) -> str:
+    """What Pydantic found wrong (an entry of its `errors()`), as a sentence."""
+    cause = error.get("ctx", {}).get("error")
+    if isinstance(cause, InputError):
+        return cause.message
+    if error["type"] == "extra_forbidden":
+        return "There is no such field."
+    if error["type"] == "missing":
+        return "This is needed."
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return message if message.endswith(".") else f"{message}."

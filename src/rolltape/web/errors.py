@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from markupsafe import Markup
 from pydantic import BaseModel
 
-from rolltape.domain.errors import InputError
+from rolltape.domain.errors import InputError, said
 
 
 class ErrorDetails(BaseModel):
@@ -68,19 +68,8 @@ def fields_of(errors: Sequence[Any]) -> dict[str, str]:
         name = ".".join(path)
         if not path and isinstance(cause, InputError):
             name = cause.field
-        found.setdefault(name or "body", _sentence(error, cause))
+        found.setdefault(name or "body", said(error))
     return found
-
-
-def _sentence(error: Any, cause: object) -> str:
-    if isinstance(cause, InputError):
-        return cause.message
-    if error["type"] == "extra_forbidden":
-        return "There is no such field."
-    if error["type"] == "missing":
-        return "This is needed."
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return message if message.endswith(".") else f"{message}."
 
 
 def _encodable(text: str) -> str:

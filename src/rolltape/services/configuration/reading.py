@@ -1,6 +1,6 @@
 """A document becomes items. Everything that is wrong with it is told, each with its line, and not only the first."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from rolltape.domain.address import HIDDEN, hides_secret, with_secrets_of
 from rolltape.domain.destination import DestinationFields
-from rolltape.domain.errors import InputError
+from rolltape.domain.errors import InputError, said
 from rolltape.domain.notification import ChannelFields, ChannelKind, masked
 from rolltape.domain.preference import PreferenceFields
 from rolltape.domain.stream import MOST_DESTINATIONS
@@ -263,18 +263,7 @@ def _tell(error: ValidationError, node: Node, title: str, wanted: Wanted) -> Non
         if not path and isinstance(cause, InputError):
             path = [cause.field]
         name = path[0] if path else ""
-        wanted.refuse(known.get(name, node).line, title, name, _sentence(found, cause))
-
-
-def _sentence(error: Mapping[str, Any], cause: object) -> str:
-    if isinstance(cause, InputError):
-        return cause.message
-    if error["type"] == "extra_forbidden":
-        return "There is no such field."
-    if error["type"] == "missing":
-        return "This is needed."
-    message = str(error["msg"]).removeprefix("Value error, ")
-    return message if message.endswith(".") else f"{message}."
+        wanted.refuse(known.get(name, node).line, title, name, said(found))
 
 
 def _addresses(item: Item) -> list[str]:
