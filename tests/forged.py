@@ -1,5 +1,6 @@
 """Archives of backups that were changed by hand, or that never were backups."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -86,9 +87,9 @@ def _without_events(members: Members) -> None:
 
 
 def _database(statements: str) -> bytes:
-    db = sqlite3.connect(":memory:")
-    db.executescript(statements)
-    return db.serialize()
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(statements)
+        return db.serialize()
 
 
 class _Evil:
@@ -100,11 +101,11 @@ class _Evil:
 
 
 def _pickle_database(canary: Path) -> bytes:
-    db = sqlite3.connect(":memory:")
-    db.execute("CREATE TABLE apscheduler_jobs (id VARCHAR PRIMARY KEY, next_run_time FLOAT, job_state BLOB)")
-    db.execute("INSERT INTO apscheduler_jobs VALUES ('x', 1, ?)", (pickle.dumps(_Evil(canary)),))
-    db.commit()
-    return db.serialize()
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        db.execute("CREATE TABLE apscheduler_jobs (id VARCHAR PRIMARY KEY, next_run_time FLOAT, job_state BLOB)")
+        db.execute("INSERT INTO apscheduler_jobs VALUES ('x', 1, ?)", (pickle.dumps(_Evil(canary)),))
+        db.commit()
+        return db.serialize()
 
 
 def _bomb(archive: Path, target: Path) -> Path:

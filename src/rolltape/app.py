@@ -377,8 +377,8 @@ async def opened(settings: Settings) -> AsyncIterator[services.Services]:
     """The services beside a running service, or without one: for the command line. Starts nothing."""
     _make_folders(settings)
     lost_.check_usable(settings.database_url, settings.data_dir, settings.recordings_dir)
-    await migrate(settings.database_url)
     has_changes_beside = lost_.has_changes_beside(settings.database_url)
+    await migrate(settings.database_url)
     app = App(settings)
     try:
         yield app.services
