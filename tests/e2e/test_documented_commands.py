@@ -6,6 +6,7 @@ cannot be run here, for they want a container engine, the internet, root, or ano
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,7 +87,9 @@ def test_make_run_starts_the_service(tmp_path: Path) -> None:
         start_new_session=True,
     ) as made:  # fmt: skip
         assert made.stdout is not None
-        told = next(line for line in made.stdout if "give the code" in line)
-        os.killpg(made.pid, 15)
+        try:
+            told = next(line for line in made.stdout if "give the code" in line)
+        finally:
+            os.killpg(made.pid, signal.SIGTERM)
 
     assert f":{port}/setup" in told
