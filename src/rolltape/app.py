@@ -71,7 +71,7 @@ class App:
         self._clock = clock
         self._tasks: list[asyncio.Task[None]] = []
         self.services = self._build_services(clock)
-        self.workshop.on_done = self.services.retention.look
+        self.workshop.on_done = self.services.retention.delivered
         self.pipeline = Pipeline(self.services.sessions, self.services.transfers, self.workshop, clock=clock)
         self.engine = LocalEngine(
             self.pipeline,

@@ -305,7 +305,8 @@ def restore_backup(
     with _alone(chosen):
         outlook = _ask(data_dir, restore)
     _tell_outlook(outlook)
-    print(f"Restored. How it was before is in {outlook.safety.name}." if outlook.safety else "")
+    before = f" How it was before is in {outlook.safety.name}." if outlook.safety else ""
+    print(f"Restored.{before}")
 
 
 def _backup(named: str) -> str | Path:

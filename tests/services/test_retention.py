@@ -1,5 +1,6 @@
 """Recordings that have had their time go; all others stay, whatever happens."""
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from rolltape.domain.errors import ConflictError, NotFoundError
 from rolltape.domain.retention import Rule
 from rolltape.domain.session import Session, SessionState
 from rolltape.domain.transfer import Transfer, TransferState
-from rolltape.services import Retention
+from rolltape.services import Retention, retention
 from rolltape.services.sessions import Filters
 from tests.services.conftest import Bench
 
@@ -76,6 +77,11 @@ class Archive:
             if is_there and session.deleted_at is None:
                 there.append(session.id)
         return there
+
+    async def gone(self) -> int:
+        """How many sessions say that their recording was deleted."""
+        sessions = await self.bench.services.sessions.page(_ALL, after=None, limit=200)
+        return sum(session.deleted_at is not None for session in sessions.items)
 
     def file(self, number: int) -> Path:
         return sorted((self.folder / "Radio").glob("*.mp3"), reverse=True)[number]
@@ -430,6 +436,25 @@ async def test_deleting_a_session_leaves_the_file_that_took_its_name(archive: Ar
     await archive.bench.services.sessions.delete(ids[1], with_file=True)
 
     assert name.read_bytes() == b"a newer recording"
+
+
+async def test_soon_after_deliveries_what_had_its_time_goes(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "SOON", 0.05)
+    ids = await archive.fill(30, keep_count=30)
+    await archive.agree()
+    await archive.retention.run()
+    attending = asyncio.create_task(archive.retention.attend())
+    for count in (1, 2):
+        await archive.add(-count)
+        archive.retention.delivered()
+        archive.retention.delivered()
+
+        async with asyncio.timeout(20):
+            while await archive.gone() < count:
+                await asyncio.sleep(0.01)
+    attending.cancel()
+
+    assert (await archive.kept())[2:] == ids[:-2]
 
 
 async def test_what_was_agreed_to_is_what_goes(archive: Archive) -> None:

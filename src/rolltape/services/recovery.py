@@ -125,6 +125,8 @@ class Recovery:
     async def keep_numbers(self) -> None:
         """Give no session the number of takes that lie on the disk: it would go on with the recording of another."""
         highest = await asyncio.to_thread(_highest_take, self._recordings / TAKES)
+        if not highest:
+            return
         async with self._database.write() as db:
             last = await db.scalar(select(func.max(Session.id))) or 0
             if highest > last:

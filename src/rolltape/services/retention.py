@@ -34,6 +34,7 @@ from rolltape.services.streams import find as find_stream
 from rolltape.store import Database
 
 EVERY = Seconds(HOUR)  # between runs that nobody asked for
+SOON = Seconds(5 * MINUTE)  # after a delivery; all of that time together cost one look at every recording, not one each
 FIRST = Seconds(5 * MINUTE)  # after the start; there is more important work then
 MOST_AT_ONCE = 500  # recordings in a run; the next one goes on
 FEW = 10  # recordings may go without a look, whatever share of all they are
@@ -132,6 +133,7 @@ class Retention:
         self._clock = clock
         self._steady = steady
         self._look = asyncio.Event()
+        self._look_soon: asyncio.TimerHandle | None = None
         self._turn = asyncio.Lock()
         self._agreed: set[int] = set()  # sessions whose recordings somebody wants deleted
         self._waiting: list[Finding] = []
@@ -205,8 +207,13 @@ class Retention:
     # What runs by itself
 
     def look(self) -> None:
-        """Something was delivered or agreed to: look soon."""
+        """Something was agreed to: look now."""
         self._look.set()
+
+    def delivered(self) -> None:
+        """A recording is where it belongs: look soon."""
+        if self._look_soon is None:
+            self._look_soon = asyncio.get_running_loop().call_later(SOON, self.look)
 
     async def attend(self) -> None:
         """Run every hour, and when told to look, until cancelled."""
@@ -216,6 +223,9 @@ class Retention:
                 async with asyncio.timeout(wait):
                     await self._look.wait()
             self._look.clear()
+            if self._look_soon is not None:
+                self._look_soon.cancel()
+                self._look_soon = None
             try:
                 await self.run()
             except Exception:
