@@ -91,7 +91,7 @@ class Watch:
         if flow.silence > self._stall_timeout:
             return SourceLost(f"No audio came for {self._stall_timeout:.0f} s.", code="stalled")
         since, media = self._mark
-        if now - since < self._stall_timeout + 2 * TICK:  # a silence is called one first
+        if now - since < self._stall_timeout or flow.silence > QUIET:  # a silence has a time-out of its own
             return None
         self._mark = (now, flow.media)
         if 0 <= flow.media - media < SLOWEST * (now - since):
