@@ -107,7 +107,7 @@ def test_a_station_sends_its_burst_and_then_what_is_on_the_air(stream: KnownStre
 
 
 def test_what_a_source_did_not_send_while_it_was_away_is_noted(icecast_server: Icecast, stream: KnownStream) -> None:
-    with icecast_source(stream, icecast_server.port, "away.mp3") as source:
+    with icecast_source(stream, icecast_server, "away.mp3") as source:
         with urlopen(icecast_server.url("away.mp3"), timeout=5) as answer:
             answer.read(4000)
             source.leave()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tests.known_stream import KnownStream, OnAir, Stretch
+from tests.servers.icecast import Icecast
 from tests.servers.process import wait_until
 
 BEAT = 0.02  # s between two looks at the clock
@@ -122,7 +123,7 @@ class IcecastSource:
         self._mount = mount
         self._is_over = threading.Event()
         self._is_away = threading.Event()
-        self._sent = air.number()
+        self._sent: int | None = None  # until here; None before the first time
         self.is_connected = False
 
     def leave(self) -> None:
@@ -153,26 +154,26 @@ class IcecastSource:
         if b"200" not in server.recv(1000):
             return
         now = self.air.number()
-        if now > self._sent:
+        if self._sent is not None and now > self._sent:
             self.air.unsent.append(Stretch(self._sent, now - self._sent))
-        self._sent = now
+        sent = self._sent = now
         self.is_connected = True
         while not self._is_over.is_set() and not self._is_away.is_set():
             now = self.air.number()
-            if now > self._sent:
-                server.sendall(self.air.stream.audio(self._sent, now))
-                self._sent = now
+            if now > sent:
+                server.sendall(self.air.stream.audio(sent, now))
+                sent = self._sent = now
             time.sleep(BEAT)
 
 
 @contextlib.contextmanager
-def icecast_source(stream: KnownStream, port: int, mount: str) -> Iterator[IcecastSource]:
-    """`stream` on a mount of the Icecast at `port`, until the block ends."""
-    source = IcecastSource(OnAir(stream), port, mount)
+def icecast_source(stream: KnownStream, server: Icecast, mount: str) -> Iterator[IcecastSource]:
+    """`stream` on a mount of an Icecast, until the block ends."""
+    source = IcecastSource(OnAir(stream), server.port, mount)
     thread = threading.Thread(target=source.run, daemon=True)
     thread.start()
     try:
-        wait_until(lambda: source.is_connected, f"a source on {mount}")
+        wait_until(lambda: source.is_connected and server.has(mount), f"a source on {mount}")
         yield source
     finally:
         source.stop()
