@@ -112,11 +112,11 @@ class KnownStream:
             start += len(piece)
         return bytes(found)
 
-    def count(self, *files: Path | bytes, expected: range | None = None) -> Count:
+    def count(self, *files: Path | bytes, expected: range | None = None, unsent: Iterable[Stretch] = ()) -> Count:
         """What is in a file, or in several one after the other.
 
         `expected` are the numbers that should be there; what lies beside them is left alone. Without it, those from
-        the first to the last one found should be there.
+        the first to the last one found should be there. Nobody can miss what was `unsent`.
         """
         found: list[int] = []
         broken = silenced = 0
@@ -125,13 +125,14 @@ class KnownStream:
             data = file if isinstance(file, bytes) else file.read_bytes()
             for part in _Reader(self, data, near):
                 if part.number is None:
-                    broken += 1
+                    broken += expected is None or near in expected
                     continue
                 near = part.number + 1
                 found.append(part.number)
-                silenced += not part.has_sound
+                silenced += not part.has_sound and (expected is None or part.number in expected)
         if not found:
             return Count(self.frame, 0, 0, 0, _stretches(expected or ()), (), broken, silenced)
+        away = {number for stretch in unsent for number in range(stretch.first, stretch.first + stretch.frames)}
         wanted = expected if expected is not None else range(min(found), max(found) + 1)
         times = Counter(found)
         return Count(
@@ -139,7 +140,7 @@ class KnownStream:
             found=len(found),
             first=min(found),
             last=max(found),
-            lost=_stretches(number for number in wanted if number not in times),
+            lost=_stretches(number for number in wanted if number not in times and number not in away),
             doubled=_stretches(number for number in wanted for _ in range(times[number] - 1)),
             broken=broken,
             silenced=silenced,
