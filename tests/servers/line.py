@@ -8,6 +8,7 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar, cast
 
@@ -15,7 +16,7 @@ Result = TypeVar("Result")
 
 
 class Line:
-    """A port that leads to another port. `connections` is how many were made over it."""
+    """A port that leads to another port. `heard` is when the first byte of the server came over each connection."""
 
     def __init__(self, lines: "Lines", to_port: int) -> None:
         self._lines = lines
@@ -23,7 +24,7 @@ class Line:
         self._server: asyncio.Server | None = None
         self._ends: set[_End] = set()
         self.port = 0
-        self.connections = 0
+        self.heard: list[float] = []  # by the monotonic clock
 
     def cut(self, *, reset: bool = False) -> None:
         """End the connections there are, by FIN or RST. New ones are let through."""
@@ -61,7 +62,6 @@ class Line:
 
     async def begin(self, client: "_End") -> None:
         """Connect a new client to the server."""
-        self.connections += 1
         loop = asyncio.get_running_loop()
         try:
             await loop.create_connection(lambda: _End(self, client), "127.0.0.1", self._to_port)
@@ -78,7 +78,8 @@ class _End(asyncio.Protocol):
         self._line = line
         self._other = other
         self._transport: asyncio.Transport | None = None
-        self._early = b""
+        self._early = b""  # what came before there was another end
+        self._is_new = other is not None
         self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -90,6 +91,9 @@ class _End(asyncio.Protocol):
             self._transport.write(self._other._early)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_new:
+            self._is_new = False
+            self._line.heard.append(time.monotonic())
         if self._other is None:
             self._early += data
         elif self._other._transport is not None and not self._other._transport.is_closing():
