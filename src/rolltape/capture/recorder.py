@@ -150,7 +150,7 @@ class Recorder:
         hint = ", without checking its certificate" if unverified else ""
         self._tell("connecting", f"Connecting to {mask(url)}{hint}.")
         self._watch = Watch(
-            source_for(url, self._settings, verify_tls=stream.verify_tls, engine=stream.engine),
+            lambda: source_for(url, self._settings, verify_tls=stream.verify_tls, engine=stream.engine),
             url,
             tape,
             stall_timeout=Seconds(stream.stall_timeout),

@@ -121,7 +121,7 @@ class Tape:
             self.is_connected = True
         self.flow = Flow()
         self._began = self.flow.opened
-        splice = self._splice(format, suffix) if ours else None
+        splice = self.splice(format, suffix) if ours else None
         if splice is None:
             return self._open(format, suffix, ours=ours).path
         self._trial = _Trial(format, suffix, splice=splice)
@@ -222,11 +222,12 @@ class Tape:
 
     # What goes on, and what begins anew:
 
-    def _splice(self, format: AudioFormat, suffix: str) -> Splice | None:
-        """What matches the new connection to the last take; None where that cannot be what it goes on with."""
-        if not self.done or format.codec not in HEADERS:
+    def splice(self, format: AudioFormat, suffix: str) -> Splice | None:
+        """What matches a new connection to the last take; None where that cannot be what it goes on with."""
+        takes = self.facts()
+        if not takes or format.codec not in HEADERS:
             return None
-        last = self.done[-1]
+        last = takes[-1]
         path = self.folder / last.file
         if not _is_alike(format, last.format) or path.suffix != suffix:
             return None
@@ -236,15 +237,17 @@ class Tape:
             return None
         return Splice(tail, format.codec, is_all=len(tail) == last.size)
 
+    def overlap(self, flow: Flow) -> Seconds:
+        """How much of what comes by a new connection is in the takes, by the clock; below 0: so much is missing."""
+        return Seconds(self._clock.monotonic(self.facts()[-1].ends) - flow.zero)
+
     def _judge_splice(self, trial: _Trial, splice: Splice, *, at_end: bool) -> None:
         assert self.flow is not None
-        last = self.done[-1]
-        missing = self.flow.zero - self._clock.monotonic(last.ends)
-        result = splice.result(Seconds(-missing), clock_is_sure=at_end or self.flow.is_even)
+        result = splice.result(self.overlap(self.flow), clock_is_sure=at_end or self.flow.is_even)
         if result is None:
             return
         if isinstance(result, Match):
-            self._resume(last, trial.unseen(result.seen))
+            self._resume(self.done[-1], trial.unseen(result.seen))
         else:
             self._open(trial.format, trial.suffix)
             self._fill(trial.pieces)
