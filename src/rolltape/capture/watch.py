@@ -52,6 +52,8 @@ class Watch:
         self._synced = 0.0
         self._suspects = False  # that nothing comes any more
         self._spare: asyncio.Task[None] | None = None  # the second connection
+        self._successor: tuple[Source, Understudy] | None = None  # it has news; the first one is being ended
+        self._has_ended = False
         self._next_spare = 0.0  # not before this moment
         self._spare_delay = SILENT
 
@@ -82,11 +84,13 @@ class Watch:
     async def _last_receiving(self) -> asyncio.Task[None]:
         """The task that receives, once it has ended and no other one took over from it."""
         while True:
-            receiving = self._receiving
-            assert receiving is not None
-            await asyncio.wait({receiving})
-            if receiving is self._receiving:
-                return receiving
+            assert self._receiving is not None
+            await asyncio.wait({self._receiving})
+            if self._successor is None or self._has_ended:
+                return self._receiving
+            if not self._receiving.cancelled():
+                self._receiving.exception()  # it broke off just now; that does not matter any more
+            self._change_over(self._successor)
 
     def look(self) -> None:
         """See how it goes, and look again a little later."""
@@ -108,7 +112,7 @@ class Watch:
         self._timer = self._loop.call_later(delay, self.look)
 
     def _end(self, reason: SourceError | None) -> None:
-        self._reason = reason
+        self._reason, self._has_ended = reason, True
         if self._receiving is not None:
             self._receiving.cancel()
 
@@ -140,19 +144,19 @@ class Watch:
     def _help(self, flow: Flow, now: float) -> None:
         """Open a second connection beside one that is silent, and close it when the first one speaks again."""
         is_silent = flow.silence > max(SILENT, 3 * flow.pause)
-        if self._spare is not None:
+        if self._spare is not None and self._successor is None:
             if not is_silent or self._spare.done():
                 self._dismiss(self._spare)
         elif is_silent and self._suspects:
             self._suspects = False
             self._call_spare()
-        else:
+        elif self._spare is None:
             take = self._tape.take
             self._suspects = is_silent and now >= self._next_spare and take is not None and take.is_ours
 
     def _call_spare(self) -> None:
         source = self._open_source()
-        understudy = Understudy(self._tape, speaks=lambda: self._change_over(source, understudy))
+        understudy = Understudy(self._tape, speaks=lambda: self._end_first((source, understudy)))
         self._spare = asyncio.create_task(source.receive(self._url, understudy))
 
     def _dismiss(self, spare: "asyncio.Task[None]") -> None:
@@ -164,12 +168,17 @@ class Watch:
         spare.cancel()
         self._spare = None
 
-    def _change_over(self, source: Source, understudy: Understudy) -> None:
+    def _end_first(self, successor: tuple[Source, Understudy]) -> None:
+        """End the first connection. Its last frame comes only when it has ended, and before those of the second."""
+        if self._successor is None and self._receiving is not None:
+            self._successor = successor
+            self._receiving.cancel()
+
+    def _change_over(self, successor: tuple[Source, Understudy]) -> None:
         """Receive by the second connection from now on."""
-        silent, self._receiving, self._spare = self._receiving, self._spare, None
-        if silent is not None:
-            silent.cancel()
-        self._source, self._gathers, self._mark = source, Seconds(0), (monotonic(), 0.0)
+        self._source, understudy = successor
+        self._receiving, self._spare, self._successor = self._spare, None, None
+        self._gathers, self._mark = Seconds(0), (monotonic(), 0.0)
         silence = self._tape.flow.silence if self._tape.flow is not None else Seconds(0)
         why = f"No audio came for {silence:.1f} s."
         self._tape.close_take(why)
