@@ -20,7 +20,7 @@ from PIL import Image
 
 from rolltape.domain.units import Bytes
 from rolltape.tag import Tags, Written, cover_jpeg, write
-from rolltape.tag.writer import PADDING, tag_bytes
+from rolltape.tag.frames import PADDING, tag_bytes
 from tests.servers.process import program
 
 BERLIN = ZoneInfo("Europe/Berlin")

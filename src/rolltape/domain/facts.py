@@ -14,9 +14,10 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 from rolltape.domain.address import without_secrets
 from rolltape.domain.calendar import check_zone
 from rolltape.domain.errors import InputError
+from rolltape.domain.preference import LONGEST_PADDING
 from rolltape.domain.recording import Verdict
 from rolltape.domain.session import Plan, Session
-from rolltape.domain.stream import LONGEST_PADDING, LONGEST_SESSION, LONGEST_TEXT, check_name
+from rolltape.domain.stream import LONGEST_SESSION, LONGEST_TEXT, check_name
 from rolltape.domain.titles import LONGEST as LONGEST_TITLE
 from rolltape.domain.titles import MOST as MOST_TITLES
 
