@@ -7,6 +7,8 @@ Over HTTP and TLS it reaches the network through our proxy; else it gets the num
 import asyncio
 import contextlib
 import ssl
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -64,30 +66,32 @@ class FfmpegSource:
         """FFmpeg writes what comes as it comes."""
 
     async def _receive(self, url: str, sink: Sink, *, codec: Codec | None, station: Station, typed: bool) -> NoReturn:
-        parts = urlsplit(url)
-        scheme = parts.scheme.lower()
-        port = parts.port or DEFAULT_PORTS.get(scheme, 0)
-        if scheme == "srt" and not typed and "mode" in dict(parse_qsl(parts.query)):
-            raise SourceUnreachable(
-                f"{mask(url)}: a public address led to one that says who waits for whom; only typed ones may.",
-                code="egress_refused",
-            )
-        addresses = await resolve(parts.hostname or "", port, self._egress, typed=typed)
-        may_be_local = typed and all(self._egress.is_local(address) for address in addresses)
-        with contextlib.ExitStack() as stack:
-            way = _Way(Network((port,)), addresses[0])
-            if scheme in PROXIED:
-                passage = stack.enter_context(
-                    self._proxy.passage(
-                        self._egress,
-                        may_be_local=may_be_local,
-                        refused=lambda failure: sink.note("refused", failure.message),
-                    )
-                )
-                way = _Way(Network((passage.port,), passage.url, _authorities()), None, passage)
+        with await self._way(url, sink, typed=typed) as way:
             while True:
                 capture = _Capture(url, sink, codec, station, way, connect_timeout=self._connect_timeout)
                 codec = await capture.run(self._program, verify_tls=self._verify_tls)
+
+    async def _way(self, url: str, sink: Sink, *, typed: bool) -> "AbstractContextManager[_Way]":
+        """How FFmpeg gets to `url`, for the time of the context, if it may."""
+        parts = urlsplit(url)
+        scheme = parts.scheme.lower()
+        port = parts.port or DEFAULT_PORTS.get(scheme, 0)
+        if scheme == "srt" and not typed and "mode" in dict(parse_qsl(parts.query, keep_blank_values=True)):
+            why = "a public address led to one that says who calls whom, which only a typed address may"
+            raise SourceUnreachable(f"{mask(url)}: {why}.", code="egress_refused")
+        addresses = await resolve(parts.hostname or "", port, self._egress, typed=typed)
+        if scheme not in PROXIED:
+            return nullcontext(_Way(Network((port,)), addresses[0]))
+        may_be_local = typed and all(self._egress.is_local(address) for address in addresses)
+        return self._through_proxy(sink, may_be_local=may_be_local)
+
+    @contextmanager
+    def _through_proxy(self, sink: Sink, *, may_be_local: bool) -> "Iterator[_Way]":
+        def refused(failure: SourceError) -> None:
+            sink.note("refused", failure.message)
+
+        with self._proxy.passage(self._egress, may_be_local=may_be_local, refused=refused) as passage:
+            yield _Way(Network((passage.port,), passage.url, _authorities()), None, passage)
 
 
 @dataclass(frozen=True)

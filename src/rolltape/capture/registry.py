@@ -7,8 +7,8 @@ from rolltape.capture.ffmpeg import FfmpegSource
 from rolltape.capture.icecast import HttpFinder, IcecastSource
 from rolltape.capture.proxy import Proxy
 from rolltape.capture.source import Source
-from rolltape.domain.address import Egress
-from rolltape.domain.errors import FormatUnsupported
+from rolltape.domain.address import Egress, check_url
+from rolltape.domain.errors import FormatUnsupported, InputError
 from rolltape.domain.stream import CaptureEngine
 from rolltape.domain.units import Seconds
 
@@ -31,8 +31,12 @@ def source_for(url: str, settings: CaptureSettings, *, verify_tls: bool, engine:
     """A source for one connection to `url`.
 
     Raises:
-        FormatUnsupported: the engine that was chosen cannot do it.
+        FormatUnsupported: this is no address of a stream, or the engine that was chosen cannot do it.
     """
+    try:
+        check_url(url)
+    except InputError as exc:  # whoever wrote it into the database
+        raise FormatUnsupported(exc.message) from exc
     by_ffmpeg = FfmpegSource(
         settings.ffmpeg,
         settings.egress,

@@ -47,7 +47,8 @@ def check_url(url: str, name: str = "url") -> str:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as exc:
-        raise InputError(name, f"The address cannot be read: {exc}.") from exc
+        # What Python says of it may be part of a password.
+        raise InputError(name, "The address cannot be read: its host or its port is not written as one.") from exc
     if parts.scheme.lower() not in SCHEMES:
         scheme = f"{parts.scheme}:" if parts.scheme else "An address without a scheme"
         raise InputError(name, f"{scheme} cannot be recorded; an address starts with one of {', '.join(SCHEMES)}.")
