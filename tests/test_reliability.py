@@ -7,6 +7,8 @@ ROOT = Path(__file__).parent.parent
 DOCUMENT = (ROOT / "docs" / "reliability.md").read_text()
 FAULTS = ("F39", *(f"F{number}" for number in range(49, 61)), "F70", "F71", "F76")
 
+THREATS = (*(f"T{number}" for number in range(10, 18)), "T31")
+
 
 def test_every_test_that_it_names_is_there() -> None:
     named = set(re.findall(r"`(test_\w+)`", DOCUMENT))
@@ -26,3 +28,10 @@ def test_every_fault_has_its_row_with_a_test() -> None:
 
     assert [fault for fault, found in told.items() if not found] == []
     assert [row for row in rows if not re.search(r"`test_\w+`|`benchmarks/", row)] == []
+
+
+def test_every_hostile_stream_has_its_row_with_a_test() -> None:
+    rows = [line for line in DOCUMENT.splitlines() if line.startswith("| T")]
+
+    assert [row.split()[1] for row in rows] == [*THREATS]
+    assert [row for row in rows if not re.search(r"`test_\w+` pass \|$", row)] == []

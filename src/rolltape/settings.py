@@ -172,7 +172,8 @@ class Settings(BaseSettings, PreferenceFields):
     @property
     def egress(self) -> Egress:
         targets = (target.rpartition(":") for target in self.allow_targets)
-        return Egress(frozenset((host.strip("[]").lower(), int(port)) for host, _, port in targets))
+        allowed = frozenset((host.strip("[]").lower(), int(port)) for host, _, port in targets)
+        return Egress(allowed, own_port=self.port)
 
     @property
     def preferences(self) -> PreferenceFields:

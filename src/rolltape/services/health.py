@@ -20,6 +20,7 @@ from rolltape.domain.forecast import Forecast, Need, forecast
 from rolltape.domain.session import NOT_BEGUN, Session, SessionState
 from rolltape.domain.stream import Stream
 from rolltape.domain.units import HOUR, BitsPerSecond, Bytes, Seconds
+from rolltape.ffmpeg import cage
 from rolltape.ffmpeg.run import run_to_end
 from rolltape.services import findings
 from rolltape.services.backups import Backup
@@ -136,6 +137,11 @@ class Health:
                 return ""
             self._ffmpeg_version = output.partition("\n")[0].partition(" Copyright")[0].strip()
         return self._ffmpeg_version
+
+    @property
+    def ffmpeg_cage(self) -> str:
+        """How FFmpeg is confined on this machine, for people."""
+        return cage.described()
 
     async def hours_left(self) -> float:
         """Hours that everything that records now (or one usual stream) can go on until the disk is full."""
