@@ -129,7 +129,7 @@ class App:
             beat=lambda: Seconds(time.monotonic() - self.scheduler.last_beat),
             clock=clock,
             log_problem=logs.problem,
-            more=lambda: [*resources.findings(), *self.services.retention.findings()],
+            more=lambda: [*resources.findings(), *self.pipeline.findings(), *self.services.retention.findings()],
             lost=lambda: self.services.recovery.told,
             last_backup=lambda: self.services.backups.latest(),
         )

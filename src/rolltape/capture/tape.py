@@ -8,6 +8,7 @@ that were there already will be left out. Until then the clock tells which of tw
 
 import asyncio
 import contextlib
+import errno
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -52,15 +53,25 @@ class Take:
         self.arrived = self.opened  # the last audio, by the same clock
         self.is_draining = False  # what comes now came a while ago, and waited in the network's buffers
         self.pause = 0.0  # the longest recent one between two arrivals, in seconds
+        self._refused: OSError | None = None  # why the disk took no more
+        self._identity: tuple[int, int] | None = None  # device and inode of the file
         self._file = (
             os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600) if ours else None
         )
 
     def append(self, data: bytes, seconds: float) -> None:
         assert self._file is not None
+        if self._refused is not None:  # room came back: what was refused would be missing between the frames
+            raise self._refused
         left = data
-        while left:
-            left = left[os.write(self._file, left) :]
+        try:
+            while left:
+                left = left[os.write(self._file, left) :]
+        except OSError as exc:
+            self._refused = exc
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, self.size)  # to the last whole frame
+            raise
         self.reached(self.media + seconds, self.size + len(data))
 
     def reached(self, media: float, size: int) -> None:
@@ -82,17 +93,25 @@ class Take:
         return TakeFacts(self.number, self.path.name, format, begins, Seconds(self.media), ended_by)
 
     def sync(self) -> None:
-        """Put it on the disk. Waits for the disk."""
+        """Put it on the disk. Waits for the disk.
+
+        Raises:
+            OSError: it is not on the disk, or not under its name (any more): nobody would find it there.
+        """
         ours = self._file
         if ours is not None:
             os.fdatasync(ours)
-            return
-        with contextlib.suppress(FileNotFoundError):
+            found, expected = self.path.stat(), os.fstat(ours)
+        else:
             file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 os.fdatasync(file)
+                found = expected = os.fstat(file)
             finally:
                 os.close(file)
+        self._identity = self._identity or (expected.st_dev, expected.st_ino)
+        if (found.st_dev, found.st_ino) != self._identity:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
 
     def finish(self) -> None:
         """No more audio comes: see how much there is in the end."""
@@ -182,21 +201,32 @@ class Tape:
         return [*self.done, self.take.facts(self._clock, ended_by)]
 
     def sync_soon(self) -> None:
-        """Note how far the take is, and have it put on the disk by another thread."""
+        """Note how far the take is, and have it put on the disk by another thread.
+
+        Raises:
+            OSError: the journal cannot be written; or the last time, the take could not be put on the disk.
+        """
         if self.take is None or (self._syncing is not None and not self._syncing.done()):
             return
+        if self._syncing is not None:
+            self._syncing.result()
         self._write_take("sync", self.take)
         self._syncing = self._on_disk(partial(self._sync, self.take))
 
     def close_take(self, ended_by: str) -> None:
-        """End the present take, if there is one, and be ready for the next. `close` waits until it is on the disk."""
+        """End the present take, if there is one, and be ready for the next. `close` waits until it is on the disk.
+
+        On a disk that takes nothing more it is ended all the same; `make_up_for` enters later what is missing.
+        """
         self.is_connected = False
         take, self.take = self.take, None
         if take is None:
             return
-        take.finish()
+        with contextlib.suppress(OSError):  # it is gone: then it holds what is known of it
+            take.finish()
         facts = take.facts(self._clock, ended_by)
-        self._write_take("closed", take, ended_by=ended_by)
+        with contextlib.suppress(OSError):
+            self._write_take("closed", take, ended_by=ended_by)
         if facts.duration:
             self.done = [*self.done, facts]
         self._closing.append(self._on_disk(take.close))
@@ -207,8 +237,14 @@ class Tape:
         Raises:
             OSError: the disk is full or broken.
         """
-        await asyncio.gather(*self._closing)
-        await self._on_disk(self.journal.close)
+        if self._syncing is not None:
+            await asyncio.wait([self._syncing])
+            self._syncing.exception()  # what it says is told by closing, too
+        closings = [*self._closing, self._on_disk(self.journal.close)]
+        results = await asyncio.gather(*closings, return_exceptions=True)
+        for error in results:
+            if error is not None:
+                raise error
 
     def _on_disk(self, action: Callable[[], None]) -> asyncio.Future[None]:
         """Done by another thread, because it waits for the disk."""
@@ -225,10 +261,12 @@ class Tape:
         self._on_event("paused", why)
 
     def _sync(self, take: Take) -> None:
-        # The take may be closed meanwhile; closing puts it on the disk itself.
-        with contextlib.suppress(OSError):
+        try:
             take.sync()
             os.fdatasync(self.journal.descriptor)
+        except OSError:
+            if take is self.take:  # else it was closed meanwhile, and closing puts it on the disk itself
+                raise
 
     def _write_take(self, event: str, take: Take, **more: str) -> None:
         facts = take.facts(self._clock, "")

@@ -34,7 +34,7 @@ class Watch:
         self._loop = asyncio.get_running_loop()
         self._receiving: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._reason: SourceError | None = None
+        self._reason: SourceError | OSError | None = None
         self._mark = (monotonic(), 0.0)  # when the rate was looked at last, and the media time then
         self._gathers = Seconds(0)
         self._synced = 0.0
@@ -55,6 +55,8 @@ class Watch:
             self._receiving.cancel()
             await asyncio.wait({self._receiving})
         if self._receiving.cancelled():
+            if isinstance(self._reason, OSError):
+                raise self._reason
             return self._reason
         error = self._receiving.exception()
         if isinstance(error, SourceError):
@@ -63,6 +65,12 @@ class Watch:
 
     def look(self) -> None:
         """See how it goes, and look again a little later."""
+        try:
+            self._look()
+        except OSError as exc:  # nobody else would hear of it: this is called by a timer
+            self._end(exc)
+
+    def _look(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         now, closes, take = monotonic(), self._closes(), self._tape.take
@@ -78,7 +86,7 @@ class Watch:
         delay = LAST_TICKS if now >= closes - LAST else min(TICK, closes - LAST - now)
         self._timer = self._loop.call_later(delay, self.look)
 
-    def _end(self, reason: SourceError | None) -> None:
+    def _end(self, reason: SourceError | OSError | None) -> None:
         self._reason = reason
         if self._receiving is not None:
             self._receiving.cancel()
