@@ -121,6 +121,13 @@ class App:
             floor=lambda: gigabytes(preferences.values.disk_floor),
         )
         self.workshop.may_do = resources.may_do
+        space = services.Space(
+            database,
+            recordings=settings.recordings_dir,
+            floor=lambda: gigabytes(preferences.values.disk_floor),
+            clock=clock,
+        )
+        self.workshop.room_warning = space.warning
         health = services.Health(
             database,
             sessions,

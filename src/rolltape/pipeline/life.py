@@ -152,7 +152,7 @@ class Pipeline:
             told = f"{why} What was recorded is kept; it is tried again by itself."
             if not await self._sessions.advance(session, session.state, "disk", told):
                 return None
-            log.error(told, exc_info=trouble, action="disk_failed", session_id=session.id)
+            log.error("the disk keeps a session waiting", exc_info=trouble, action="disk_failed", session_id=session.id)
         delay = min(FIRST_DELAY * 2 ** self._halted.add(session.id, why), LONGEST_DELAY)
         # What was made of it so far would take the room from sessions that record.
         await asyncio.to_thread(self._finishing.clear, session)

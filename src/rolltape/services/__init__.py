@@ -19,6 +19,7 @@ from rolltape.services.retention import Retention as Retention
 from rolltape.services.samples import Samples as Samples
 from rolltape.services.schedules import Schedules as Schedules
 from rolltape.services.sessions import Sessions as Sessions
+from rolltape.services.space import Space as Space
 from rolltape.services.streams import Streams as Streams
 from rolltape.services.tokens import Tokens as Tokens
 from rolltape.services.transfers import Transfers as Transfers
