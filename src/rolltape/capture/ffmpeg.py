@@ -22,7 +22,7 @@ from rolltape.capture.sniff import ENOUGH, Kind
 from rolltape.capture.source import Sink, Station
 from rolltape.disk import try_out
 from rolltape.domain.address import DEFAULT_PORTS, Egress, mask
-from rolltape.domain.errors import SourceError, SourceLost, SourceUnreachable
+from rolltape.domain.errors import FfmpegMissing, SourceError, SourceLost, SourceUnreachable
 from rolltape.domain.take import AudioFormat, Codec
 from rolltape.domain.units import Bytes, Seconds
 from rolltape.ffmpeg.command import MP3_SUFFIX, capture, suffix_for
@@ -94,7 +94,10 @@ class _Capture:
         arguments = capture(
             self._url, self._file, verify_tls=verify_tls, authorities=_authorities(), user_agent=USER_AGENT
         )
-        run = await Run.start(program, arguments, folder=self._sink.folder)
+        try:
+            run = await Run.start(program, arguments, folder=self._sink.folder)
+        except FfmpegMissing as exc:  # it is upgraded, or the machine is out of processes: until the end it may be back
+            raise SourceUnreachable(f"{exc.message}.", code=exc.code) from exc
         try:
             if await self._watch(run):
                 return Codec.MP3

@@ -181,6 +181,8 @@ def _note(reading: _Reading, line: dict[str, Any]) -> None:
         case "opened":
             take = _opened(line)
             reading.takes[take.number] = take
+            reading.sizes.pop(take.number, None)  # of one that somebody took away
+            reading.closed.discard(take.number)
         case "sync" | "closed" as event:
             reading.takes[line["take"]] = _grown(reading.takes[line["take"]], line)
             reading.sizes[line["take"]] = max(0, int(line["bytes"]))
