@@ -18,9 +18,11 @@ TROUBLES = FULL | GONE | {
     errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EACCES, errno.EPERM,
 }  # fmt: skip
 
+TOO_LARGE = "The file was as large as a file may be."
+
 _CAUSES = {
     errno.EDQUOT: "The quota of the disk was used up.",
-    errno.EFBIG: "The file was as large as a file may be.",
+    errno.EFBIG: TOO_LARGE,
     errno.EROFS: "The disk could only be read.",
     errno.EIO: "The disk reported a fault.",
     errno.EMFILE: "Too many files were open.",
