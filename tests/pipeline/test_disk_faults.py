@@ -385,3 +385,30 @@ async def test_a_slow_disk_costs_no_audio(line: Line, monkeypatch: pytest.Monkey
     session = await line.session(number)
     assert (session.verdict, session.gaps, session.take_count) == ("complete", [], 1)
     assert session.duration == pytest.approx(5, abs=0.3)
+
+
+async def test_a_session_that_may_not_fit_says_so_and_begins(line: Line) -> None:
+    async def warning(session_id: int) -> str | None:
+        return f"Session {session_id} needs much."
+
+    line.workshop.room_warning = warning
+    number = await line.record_now(1)
+
+    async with recording(line, number) as (_, running):
+        await running
+
+    events = await line.bench.services.sessions.events(number)
+    assert [event.message for event in events if event.kind == "room"] == [f"Session {number} needs much."]
+    assert (await line.session(number)).state is State.DONE
+
+
+async def test_whether_a_session_fits_may_be_unknown(line: Line) -> None:
+    async def warning(_session_id: int) -> str | None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    line.workshop.room_warning = warning
+    number = await line.record_now(1)
+
+    await line.run(number)
+
+    assert (await line.session(number)).state is State.DONE
