@@ -28,6 +28,7 @@ from rolltape.pipeline import Queue, Workshop
 from rolltape.services import lost as lost_
 from rolltape.services.backups import Places
 from rolltape.services.clock import Clock, utc_now
+from rolltape.services.space import Space
 from rolltape.settings import Settings
 from rolltape.store import Database, migrate
 from rolltape.store.condition import file_of, has_sound_header
@@ -142,6 +143,13 @@ class App:
             floor=lambda: gigabytes(preferences.values.disk_floor),
         )
         self.workshop.may_do = resources.may_do
+        space = Space(
+            database,
+            recordings=settings.recordings_dir,
+            floor=lambda: gigabytes(preferences.values.disk_floor),
+            clock=clock,
+        )
+        self.workshop.room_warning = space.warning
         health = services.Health(
             database,
             sessions,
@@ -150,7 +158,7 @@ class App:
             beat=lambda: Seconds(time.monotonic() - self.scheduler.last_beat),
             clock=clock,
             log_problem=logs.problem,
-            more=lambda: [*resources.findings(), *self.services.retention.findings()],
+            more=lambda: [*resources.findings(), *self.pipeline.findings(), *self.services.retention.findings()],
             lost=lambda: self.services.recovery.told,
             last_backup=lambda: self.services.backups.latest(),
         )
@@ -349,7 +357,7 @@ async def _serve(settings: Settings, end: asyncio.Event) -> bool:
         proxy_headers=False, access_log=False, ws="none", http=web.Connection, limit_concurrency=most_connections,
     )  # fmt: skip
     server = uvicorn.Server(config)
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]  # our handlers come first
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]  # our handlers come first
     try:
         await _start(app, end)
         serving = asyncio.create_task(server.serve(sockets=[listener]))

@@ -1,6 +1,7 @@
 """The journal is read back, whatever a crash left of it."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,11 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rolltape.capture.journal import NAME, Journal, JournalWriter, format_fields, read_journal, window_fields
+from rolltape.capture.journal import (
+    NAME,
+    Journal,
+    JournalWriter,
+    format_fields,
+    make_up_for,
+    read_journal,
+    window_fields,
+)
 from rolltape.domain.recording import Window
 from rolltape.domain.take import AudioFormat, Codec
 from rolltape.domain.units import Hertz
 from tests.capture.test_frames import MP3_FRAME
+from tests.servers.disks import disk, fill
 
 AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
 MP3 = AudioFormat(Codec.MP3, Hertz(44100), 2)
@@ -147,3 +157,47 @@ def test_any_lines_can_be_read(
     journal = read_journal(folder)
 
     assert all(take.duration >= 0 for take in journal.takes)
+
+
+def test_a_line_that_does_not_fit_on_the_disk_spoils_no_other(tmp_path: Path) -> None:
+    with disk(tmp_path / "disk", "size=64k") as folder:
+        write(folder, closed=False)
+        journal = JournalWriter(folder)
+        filler = fill(folder)
+        with pytest.raises(OSError, match="No space left"):
+            journal.write("station", AT, name="x" * 5000)  # some of it fits
+
+        filler.unlink()
+        journal.write("station", AT, name="After")
+        journal.close()
+
+        assert read_journal(folder).station == "After"
+        assert all(json.loads(line) for line in (folder / NAME).read_text().splitlines())
+
+
+def test_how_a_take_ended_is_entered_when_it_can_be(tmp_path: Path) -> None:
+    write(tmp_path, closed=False)
+    (left,) = read_journal(tmp_path).takes
+    known = replace(left, ended_by="The disk was full.")
+
+    make_up_for(tmp_path, [known, replace(known, number=2)])
+    size = (tmp_path / NAME).stat().st_size
+    make_up_for(tmp_path, [known])
+
+    (take,) = read_journal(tmp_path).takes
+    assert (take.ended_by, take.begins) == ("The disk was full.", left.begins)
+    assert take.duration == pytest.approx(100 * FRAME, abs=0.001)
+    assert (tmp_path / NAME).stat().st_size == size  # it is entered once
+
+
+def test_a_number_that_is_given_again_is_that_of_the_later_take(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "take-001.mp3").write_bytes(MP3_FRAME * 10)  # of the one before, somebody has removed the file
+    journal = JournalWriter(tmp_path)
+    journal.write("opened", AT, take=1, file="take-001.mp3", **format_fields(MP3))
+    journal.close()
+
+    (take,) = read_journal(tmp_path).takes
+
+    assert take.duration == pytest.approx(10 * FRAME)
+    assert take.ended_by == "Rolltape was interrupted."

@@ -6,6 +6,9 @@ Over HTTP and TLS it reaches the network through our proxy; else it gets the num
 
 import asyncio
 import contextlib
+import errno
+import os
+import signal
 import ssl
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -22,8 +25,9 @@ from rolltape.capture.icecast import MOST_AHEAD, Found
 from rolltape.capture.proxy import Passage, Proxy
 from rolltape.capture.sniff import ENOUGH, Kind
 from rolltape.capture.source import Sink, Station
+from rolltape.disk import try_out
 from rolltape.domain.address import DEFAULT_PORTS, Egress, mask
-from rolltape.domain.errors import FormatUnsupported, SourceError, SourceLost, SourceUnreachable
+from rolltape.domain.errors import FfmpegMissing, FormatUnsupported, SourceError, SourceLost, SourceUnreachable
 from rolltape.domain.take import AudioFormat, Codec
 from rolltape.domain.units import Bytes, Seconds
 from rolltape.ffmpeg.cage import Network
@@ -124,19 +128,25 @@ class _Capture:
 
         Raises:
             SourceError: why it ended.
+            OSError: it could not write.
         """
+        self._sink.folder.stat()  # where that is gone, FFmpeg is not to blame
         self._file.unlink(missing_ok=True)
         arguments = capture(
             self._url, self._file,
             address=self._way.address, verify_tls=verify_tls, authorities=_authorities(), user_agent=USER_AGENT,
         )  # fmt: skip
-        run = await Run.start(program, arguments, folder=self._sink.folder, network=self._way.network)
+        try:
+            run = await Run.start(program, arguments, folder=self._sink.folder, network=self._way.network)
+        except FfmpegMissing as exc:  # it is upgraded, or the machine is out of processes: until the end it may be back
+            raise SourceUnreachable(f"{exc.message}.", code=exc.code) from exc
         try:
             if await self._watch(run):
                 return Codec.MP3
-            await run.wait()
+            code = await run.wait()
         finally:
             await self._stop(run)
+        await asyncio.to_thread(_blame_disk, code, run.last_words, self._file)
         raise self._ended(run.last_words)
 
     async def _watch(self, run: Run) -> bool:
@@ -195,6 +205,22 @@ class _Capture:
         if self._has_begun:
             return SourceLost("The stream ended.", code="closed")
         return fault(self._url, last_words)
+
+
+def _blame_disk(code: int, last_words: str, file: Path) -> None:
+    """Find out whether FFmpeg ended because it could not write to `file`. Waits for the disk.
+
+    Raises:
+        OSError: it was that.
+    """
+    if code == -signal.SIGXFSZ:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(file))
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS):
+        if os.strerror(number) in last_words:
+            raise OSError(number, os.strerror(number), str(file))
+    # These are said of connections as well, so the disk is asked itself.
+    if any(os.strerror(number) in last_words for number in (errno.EIO, errno.ENOENT, errno.EACCES, errno.EMFILE)):
+        try_out(file.parent, Bytes(1))
 
 
 def _mp3_format(path: Path) -> AudioFormat | None:

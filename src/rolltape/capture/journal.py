@@ -13,9 +13,10 @@ full of zeros, and a take that is longer or shorter than the journal knew.
     stopped                                       the user ended it
 """
 
+import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -87,8 +88,19 @@ class JournalWriter:
         return self._file
 
     def write(self, event: str, at: datetime, **fields: Any) -> None:
+        """Raises OSError where there is no room for the line, or the disk is broken; there is none of it then."""
         line = json.dumps({"event": event, "at": at.isoformat(), **fields}, ensure_ascii=False)
-        os.write(self._file, f"{line}\n".encode("utf-8", "replace"))
+        left = f"{line}\n".encode("utf-8", "replace")
+        written = 0
+        try:
+            while left:
+                count = os.write(self._file, left)
+                written, left = written + count, left[count:]
+        except OSError:
+            if written:  # half a line would spoil the next one
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._file, os.fstat(self._file).st_size - written)
+            raise
 
     def close(self) -> None:
         os.fsync(self._file)
@@ -120,6 +132,26 @@ def read_journal(folder: Path) -> Journal:
     )
 
 
+def make_up_for(folder: Path, known: Iterable[TakeFacts]) -> None:
+    """Enter how takes ended, as far as the disk was full (or broken, or gone) when they did.
+
+    Raises:
+        OSError: it still is.
+    """
+    found = {take.number: take for take in read_journal(folder).takes}
+    missing = [take for take in known if take.number in found and found[take.number].ended_by != take.ended_by]
+    if not missing:
+        return
+    writer = JournalWriter(folder)
+    try:
+        for take in missing:
+            fields = {"begins": take.begins.isoformat(timespec="milliseconds"), "ended_by": take.ended_by}
+            media, size = found[take.number].duration, found[take.number].size
+            writer.write("closed", datetime.now(UTC), take=take.number, media=media, bytes=size, **fields)
+    finally:
+        writer.close()
+
+
 def window_fields(window: Window) -> dict[str, str]:
     return {name: getattr(window, name).isoformat() for name in ("opens", "start", "end", "closes")}
 
@@ -149,6 +181,7 @@ def _note(reading: _Reading, line: dict[str, Any]) -> None:
         case "opened":
             take = _opened(line)
             reading.takes[take.number] = take
+            reading.closed.discard(take.number)  # one of this number that somebody took away
         case "sync" | "closed" | "resumed" as event:
             number = line["take"]
             take = _grown(reading.takes[number], line)

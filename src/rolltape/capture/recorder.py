@@ -5,7 +5,7 @@ A source is opened, watched, opened again when it breaks off or falls silent, an
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,10 +18,12 @@ from rolltape.capture.journal import INTERRUPTED, read_journal, window_fields
 from rolltape.capture.registry import CaptureSettings, source_for
 from rolltape.capture.tape import Tape
 from rolltape.capture.watch import Watch
+from rolltape.disk import cause
 from rolltape.domain.address import mask
 from rolltape.domain.errors import SourceError, SourceUnreachable
 from rolltape.domain.recording import account
 from rolltape.domain.session import SOON, Plan
+from rolltape.domain.take import TakeFacts
 from rolltape.domain.units import BitsPerSecond, Seconds
 
 CONNECT_AHEAD = Seconds(5)  # of the opening of the window; slow servers need it, and what comes early is cut off
@@ -83,7 +85,7 @@ class Recorder:
 
         Raises:
             SourceError: there is no audio at all in the end.
-            OSError: the folder cannot be written.
+            OSError: the folder cannot be written (any more). What was recorded is kept, up to the last whole frame.
         """
         self._clock = Clock()
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -95,9 +97,14 @@ class Recorder:
             if not earlier.stopped:
                 self._note_window()
                 await self._record(tape)
-        finally:
-            tape.close_take(INTERRUPTED)
-            await tape.close()
+        except BaseException as exc:
+            with contextlib.suppress(OSError):  # what ended it counts
+                tape.close_take(cause(exc, self._folder) if isinstance(exc, OSError) else INTERRUPTED)
+            with contextlib.suppress(OSError):
+                await tape.close()
+            raise
+        tape.close_take(INTERRUPTED)
+        await tape.close()
         if not tape.done:
             raise self._attempts.error or _too_late()
 
@@ -108,6 +115,11 @@ class Recorder:
             self._stop_asked.set()
             if self._watch is not None:
                 self._watch.look()
+
+    @property
+    def takes(self) -> Sequence[TakeFacts]:
+        """The takes that are closed, as they are known here; on a disk that was full the journal may know less."""
+        return self._tape.done if self._tape is not None else ()
 
     @property
     def progress(self) -> Progress:

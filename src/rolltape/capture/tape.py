@@ -21,6 +21,7 @@ from rolltape.capture.journal import JournalWriter, format_fields
 from rolltape.capture.source import Station
 from rolltape.capture.splice import Match, Splice, read_tail
 from rolltape.capture.take import Take
+from rolltape.disk import TOO_LARGE
 from rolltape.domain.recording import CLOCK
 from rolltape.domain.take import AudioFormat, TakeFacts
 from rolltape.domain.units import Bytes, Seconds
@@ -185,27 +186,31 @@ class Tape:
             self._judge_splice(trial, trial.splice, at_end=at_end)
 
     def sync_soon(self) -> None:
-        """Note how far the take is, and have it put on the disk by another thread."""
+        """Note how far the take is, and have it put on the disk by another thread.
+
+        Raises:
+            OSError: the journal cannot be written; or the last time, the take could not be put on the disk.
+        """
         if self.take is None or (self._syncing is not None and not self._syncing.done()):
             return
+        if self._syncing is not None:
+            self._syncing.result()
         self._write_take("sync", self.take)
         self._syncing = self._on_disk(partial(self._sync, self.take))
 
     def close_take(self, ended_by: str) -> None:
-        """End the present take, if there is one, and be ready for the next. `close` waits until it is on the disk."""
-        self.judge(at_end=True)
-        self._trial = None
-        self.is_connected = False
-        self.flow = None
-        take, self.take = self.take, None
-        if take is None:
-            return
-        take.finish()
-        facts = take.facts(self._clock, ended_by)
-        self._write_take("closed", take, ended_by=ended_by)
-        if facts.duration:
-            self.done = [*self.done, facts]
-        self._closing.append(self._on_disk(take.close))
+        """End the present take, if there is one, and be ready for the next. `close` waits until it is on the disk.
+
+        On a disk that takes nothing more it is ended all the same; `make_up_for` enters later what is missing.
+
+        Raises:
+            OSError: what was on trial could not be written.
+        """
+        try:
+            self.judge(at_end=True)
+        finally:
+            self._trial = None
+            self._end_take(ended_by)
 
     async def close(self) -> None:
         """Have everything on the disk. Many sessions end in the same second, and the others go on meanwhile.
@@ -213,12 +218,33 @@ class Tape:
         Raises:
             OSError: the disk is full or broken.
         """
-        await asyncio.gather(*self._closing)
-        await self._on_disk(self.journal.close)
+        if self._syncing is not None:
+            await asyncio.wait([self._syncing])
+            self._syncing.exception()  # what it says is told by closing, too
+        closings = [*self._closing, self._on_disk(self.journal.close)]
+        results = await asyncio.gather(*closings, return_exceptions=True)
+        for error in results:
+            if error is not None:
+                raise error
 
     def _on_disk(self, action: Callable[[], None]) -> asyncio.Future[None]:
         """Done by another thread, because it waits for the disk."""
         return asyncio.get_running_loop().run_in_executor(_disk(), action)
+
+    def _end_take(self, ended_by: str) -> None:
+        self.is_connected = False
+        self.flow = None
+        take, self.take = self.take, None
+        if take is None:
+            return
+        with contextlib.suppress(OSError):  # it is gone: then it holds what is known of it
+            take.finish()
+        facts = take.facts(self._clock, ended_by)
+        with contextlib.suppress(OSError):
+            self._write_take("closed", take, ended_by=ended_by)
+        if facts.duration:
+            self.done = [*self.done, facts]
+        self._closing.append(self._on_disk(take.close))
 
     # What goes on, and what begins anew:
 
@@ -229,7 +255,7 @@ class Tape:
             return None
         last = takes[-1]
         path = self.folder / last.file
-        if not _is_alike(format, last.format) or path.suffix != suffix:
+        if not _is_alike(format, last.format) or path.suffix != suffix or last.ended_by == TOO_LARGE:
             return None
         try:
             tail = read_tail(path, last.size, last.duration)
@@ -246,27 +272,26 @@ class Tape:
         result = splice.result(self.overlap(self.flow), clock_is_sure=at_end or self.flow.is_even)
         if result is None:
             return
+        self._trial = None
         if isinstance(result, Match):
             self._resume(self.done[-1], trial.unseen(result.seen))
         else:
             self._open(trial.format, trial.suffix)
             self._fill(trial.pieces)
-        self._trial = None
 
     def _judge_pause(self, trial: _Trial, *, at_end: bool) -> None:
         assert self.flow is not None
         assert self.take is not None
         if not at_end and not self.flow.is_even:
             return
+        self._trial = None
         if self.flow.zero - self.take.ends > CLOCK:
             flow, why = self.flow, f"Nothing came for {trial.silence:.1f} s."
-            self._trial = None
             self.close_take(why)
             self.flow, self.is_connected = flow, True
             self._open(trial.format, trial.suffix, continues=True)
             self._on_event("paused", why)
         self._fill(trial.pieces)
-        self._trial = None
 
     def _open(self, format: AudioFormat, suffix: str, *, ours: bool = True, continues: bool = False) -> Take:
         number = self._free_number()
@@ -298,10 +323,12 @@ class Tape:
         return flow.media > 0 and flow.silence > max(PAUSE, 3 * flow.pause)
 
     def _sync(self, take: Take) -> None:
-        # The take may be closed meanwhile; closing puts it on the disk itself.
-        with contextlib.suppress(OSError):
+        try:
             take.sync()
             os.fdatasync(self.journal.descriptor)
+        except OSError:
+            if take is self.take:  # else it was closed meanwhile, and closing puts it on the disk itself
+                raise
 
     def _write_take(self, event: str, take: Take, **more: str) -> None:
         facts = take.facts(self._clock, "")

@@ -46,7 +46,7 @@ class Watch:
         self._loop = asyncio.get_running_loop()
         self._receiving: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._reason: SourceError | None = None
+        self._reason: SourceError | OSError | None = None
         self._mark = (monotonic(), 0.0)  # when the rate was looked at last, and what had come then
         self._gathers = Seconds(0)
         self._synced = 0.0
@@ -75,6 +75,8 @@ class Watch:
                 task.cancel()
             await asyncio.wait(tasks)
         if receiving.cancelled():
+            if isinstance(self._reason, OSError):
+                raise self._reason
             return self._reason
         error = receiving.exception()
         if isinstance(error, SourceError):
@@ -94,6 +96,12 @@ class Watch:
 
     def look(self) -> None:
         """See how it goes, and look again a little later."""
+        try:
+            self._look()
+        except OSError as exc:  # nobody else would hear of it: this is called by a timer
+            self._end(exc)
+
+    def _look(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._tape.judge()
@@ -111,7 +119,7 @@ class Watch:
         delay = SURE if self._suspects else LAST_TICKS if now >= closes - LAST else min(TICK, closes - LAST - now)
         self._timer = self._loop.call_later(delay, self.look)
 
-    def _end(self, reason: SourceError | None) -> None:
+    def _end(self, reason: SourceError | OSError | None) -> None:
         self._reason, self._has_ended = reason, True
         if self._receiving is not None:
             self._receiving.cancel()

@@ -6,6 +6,8 @@ Killed anywhere in between, the next run finds either the takes or the finished 
 """
 
 import asyncio
+import contextlib
+import errno
 import hashlib
 import os
 from collections.abc import Callable
@@ -18,7 +20,7 @@ import structlog
 
 from rolltape import process, tag
 from rolltape.capture import Journal, read_journal
-from rolltape.disk import sync_folder
+from rolltape.disk import room, sync_folder
 from rolltape.domain.errors import InputError, ProcessingError
 from rolltape.domain.facts import facts_of
 from rolltape.domain.labels import labels
@@ -53,6 +55,11 @@ class Finishing:
         if not is_made and not await self._make(session, plan, folder):
             return False, None
         return await self._hand_over(session, plan), None
+
+    def clear(self, session: Session) -> None:
+        """Remove what could not be made to the end: only the takes count."""
+        with contextlib.suppress(OSError):
+            (self._workshop.takes(session) / ASSEMBLED).unlink(missing_ok=True)
 
     async def _make(self, session: Session, plan: Plan, folder: Path) -> bool:
         """From takes to the file under its final name, known to the database."""
@@ -126,7 +133,9 @@ async def make(plan: Plan, folder: Path, name: PurePosixPath, workshop: Workshop
     Raises:
         ProcessingError: there is no audio, or the result is not sound.
         FfmpegMissing: it cannot be encoded or verified.
+        OSError: the takes are out of reach, or there is no room.
     """
+    await asyncio.to_thread(_require_room, folder)
     journal = await asyncio.to_thread(read_journal, folder)
     found = account(journal.takes, journal.window or plan.window)
     if not found.cuts:
@@ -140,6 +149,19 @@ async def make(plan: Plan, folder: Path, name: PurePosixPath, workshop: Workshop
     written = await asyncio.to_thread(_write, audio, part, tags, workshop.cover(plan))
     titles = marks(found.cuts, journal.titles)
     return Made(name, part, written, assembled.duration, tags, found, titles, assembled.peaks)
+
+
+def _require_room(folder: Path) -> None:
+    """See that a recording fits at all, before the last room is taken from the sessions that record.
+
+    Raises:
+        OSError: it does not; or there is no such folder (any more).
+    """
+    takes = sum(take.stat().st_size for take in folder.glob("take-*"))
+    with contextlib.suppress(FileNotFoundError):
+        takes -= (folder / ASSEMBLED).stat().st_size  # of an earlier run: it is written over
+    if room(folder).free < takes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 def free_name(plan: Plan, workshop: Workshop, *, taken: Callable[[PurePosixPath], bool] | None) -> PurePosixPath:

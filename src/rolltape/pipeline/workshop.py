@@ -1,6 +1,6 @@
 """What the steps need of the machine: folders, programs, limits."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +8,10 @@ from rolltape.capture import CaptureSettings
 from rolltape.domain.session import Plan, Session
 from rolltape.domain.take import takes_folder
 from rolltape.transfer import TransferSettings
+
+
+async def _no_warning(_session_id: int) -> None:
+    return None
 
 
 @dataclass
@@ -18,6 +22,7 @@ class Workshop:
     transfer: TransferSettings
     transfers_per_destination: int
     may_do: Callable[[str], bool] = lambda _: True  # whether there is room for work that is not critical
+    room_warning: Callable[[int], Awaitable[str | None]] = _no_warning  # why a session (by its number) may not fit
     on_done: Callable[[], None] = lambda: None  # a recording is where it belongs
 
     def takes(self, session: Session) -> Path:

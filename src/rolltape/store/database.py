@@ -48,6 +48,13 @@ def is_no_answer(error: BaseException) -> bool:
     return isinstance(error, NO_ANSWER) or type(error) is SomeDatabaseError
 
 
+def is_full(error: BaseException) -> bool:
+    """Whether the disk of the database had no room left."""
+    cause = getattr(error, "orig", None)
+    codes = (getattr(cause, "sqlite_errorcode", None), getattr(cause, "sqlstate", None))
+    return sqlite3.SQLITE_FULL in codes or "53100" in codes  # PostgreSQL: disk_full
+
+
 class Database:
     """Transactions on the database at `url`. `db` is what a transaction is called by its users.
 
