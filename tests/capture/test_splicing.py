@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from rolltape.domain.recording import Verdict
 from rolltape.process.join import join
 from tests.capture.conftest import Recorded, plan
 from tests.capture.test_recorder import recording, wait_for
-from tests.known_stream import KnownStream, known_aac, known_mp3
+from tests.known_stream import Count, KnownStream, known_aac, known_mp3
 from tests.servers.known import KnownStation, another_station, known_station
 
 FRAME = 1152 / 44100  # s
@@ -25,7 +26,7 @@ def station() -> Iterator[KnownStation]:
 
 
 def start(
-    recorded: Recorded, station: KnownStation, settings: CaptureSettings, seconds: float, **fields: object
+    recorded: Recorded, station: KnownStation, settings: CaptureSettings, seconds: float, **fields: Any
 ) -> Recorder:
     what = plan(station.url, seconds, **fields)
     return Recorder(what, recorded.folder, settings, on_event=recorded.events.append)
@@ -35,7 +36,7 @@ def has(recorder: Recorder, seconds: float) -> asyncio.Task[None]:
     return asyncio.create_task(wait_for(lambda: recorder.progress.recorded > seconds))
 
 
-def finished(recorded: Recorded, stream: KnownStream, out: Path) -> object:
+def finished(recorded: Recorded, stream: KnownStream, out: Path) -> Count:
     """What is in the finished MP3, but for its first half second (where the window lies is a matter of the clock)."""
     join(recorded.account.cuts, recorded.folder, out)
     return stream.count(out)
