@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 class Line:
-    """A port that leads to another port. `heard` is when the first byte of the server came over each connection."""
+    """A port that leads to another port. `heard` is when a connection brought the first of what was asked for (200)."""
 
     def __init__(self, lines: "Lines", to_port: int) -> None:
         self._lines = lines
@@ -93,7 +93,8 @@ class _End(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_new:
             self._is_new = False
-            self._line.heard.append(time.monotonic())
+            if b" 200" in data[:20]:
+                self._line.heard.append(time.monotonic())
         if self._other is None:
             self._early += data
         elif self._other._transport is not None and not self._other._transport.is_closing():
