@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -113,12 +114,8 @@ def measure(port: int, url: str, copier: Path, sessions: int, seconds: float) ->
     """The cost of each recorder, one after the other."""
     found = {OURS: in_own_process(url, sessions, seconds)}
     for name, lowat in ((GATHERING, GATHERED), (PLAIN, 1)):
-        found[name] = by_others(
-            1,
-            sessions,
-            seconds,
-            lambda _, folder, lowat=lowat: [copier, str(port), "/bench.mp3", str(sessions), folder, str(lowat)],
-        )
+        words = [copier, str(port), "/bench.mp3", str(sessions)]
+        found[name] = by_others(1, sessions, seconds, partial(copy_into, words, lowat))
     if sessions <= PEERS_AT_MOST:
         ffmpeg = [find(None), "-nostdin", "-v", "error", "-i", url, "-c", "copy", "-f", "mp3"]
         found[COPY] = by_others(sessions, sessions, seconds, lambda number, folder: [*ffmpeg, folder / f"{number}.mp3"])
@@ -127,6 +124,10 @@ def measure(port: int, url: str, copier: Path, sessions: int, seconds: float) ->
             sessions, sessions, seconds, lambda number, folder: [*ripper, folder, "-a", f"{number}.mp3"]
         )
     return found
+
+
+def copy_into(words: Sequence[str | Path], lowat: int, number: int, folder: Path) -> list[str | Path]:
+    return [*words, folder, str(lowat)]
 
 
 def in_own_process(url: str, sessions: int, seconds: float) -> Cost:

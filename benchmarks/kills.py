@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.report import conditions, table
 from benchmarks.shows import Result, Show, plan, result, wait_for_all
+from rolltape.logs import set_up
 from tests.known_stream import Count, KnownStream, known_mp3
 from tests.servers.icecast import icecast
 from tests.servers.known import icecast_source
@@ -63,6 +64,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     kills = 10 if asked.quick else asked.kills
+    set_up("error")
     print(conditions("icecast2", "ffmpeg", seed=asked.seed), flush=True)
     with tempfile.TemporaryDirectory(prefix="rolltape-benchmark-") as folder:
         run(Path(folder), kills, asked.sessions, random.Random(asked.seed))

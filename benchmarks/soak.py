@@ -10,7 +10,7 @@ the air and against its own account, and every file delivered is the one that is
 
 An outage lasts from a fault (of the line, the source, the service or the disk) until audio came again. What is missing
 is told apart: outside of outages (2 s before them and 1 s behind them counts as inside), where nothing may be missing;
-and in them beyond their length less the burst of the server. (A source that was away leaves no burst, so there some is.)
+and in them beyond their length less the burst of the server. (A source that was away leaves no burst: there some is.)
 
 Wants root: the disk that fills up is a small file system in a mount namespace of its own.
 """
@@ -42,6 +42,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.plot import Mark, Panel, draw
 from benchmarks.report import conditions, table
 from benchmarks.shows import Result, Show, plan, result, wait_for_all
+from rolltape.logs import set_up
 from tests.known_stream import Count, KnownStream, known_mp3
 from tests.servers.icecast import icecast
 from tests.servers.known import IcecastSource, icecast_source
@@ -60,6 +61,7 @@ AROUND = 2.0  # s before a fault in which what was received may not have been ke
 AFTER = 1.0  # s after the first byte came again
 SPACE = 20.0  # s after there is room again in which a session goes on, with the connection it has or a new one
 SETTLE = 420.0  # s after the last show, for the last transfer to be tried again
+MOST_POINTS = 1000  # of the plot
 PATIENCE = 120.0  # s for a start, on a busy machine
 DISK = 2_000_000_000  # bytes
 WEIGHTS = {"cut": 10, "reset": 5, "stall": 2, "source away": 3, "kill": 2, "disk full": 1, "sshd down": 1}
@@ -136,6 +138,7 @@ def main() -> None:
     if "ROLLTAPE_SOAK" not in os.environ:
         unshare = ["unshare", "--mount", "--propagation", "private", sys.executable, __file__, *sys.argv[1:]]
         sys.exit(subprocess.run(unshare, env=os.environ | {"ROLLTAPE_SOAK": "1"}, check=False).returncode)
+    set_up("error")
     print(conditions("icecast2", "ffmpeg", seed=asked.seed), flush=True)
     with tempfile.TemporaryDirectory(prefix="rolltape-soak-") as folder, mounted(Path(folder, "disk")) as disk:
         soak(Path(folder), disk, asked.minutes * 60, asked.streams, random.Random(asked.seed), asked.plot)
@@ -157,7 +160,7 @@ def soak(folder: Path, disk: Path, seconds: float, streams: int, chance: random.
         seeds = [chance.randrange(1 << 30) for _ in range(streams)]
         known = list(pool.map(lambda seed: known_mp3(PERIOD, seed=seed), seeds))
     with contextlib.ExitStack() as stack:
-        run = set_up(stack, folder, disk, known, chance)
+        run = set_out(stack, folder, disk, known, chance)
         until = time.monotonic() + seconds
         troubles = threading.Thread(target=make_trouble, args=(run, until))
         troubles.start()
@@ -178,7 +181,7 @@ def soak(folder: Path, disk: Path, seconds: float, streams: int, chance: random.
             raise run.failures[0]
 
 
-def set_up(
+def set_out(
     stack: contextlib.ExitStack, folder: Path, disk: Path, known: Sequence[KnownStream], chance: random.Random
 ) -> Soak:
     wires = stack.enter_context(lines())
@@ -333,7 +336,7 @@ def sshd_down(run: Soak, channels: list[Channel], lasts: float) -> None:
 
 
 def outages(run: Soak, channel: int, one: Result) -> list[tuple[float, float]]:
-    """When a stream could not be had, within a show: from a fault until audio came again. Those that overlap are one."""
+    """When a stream could not be had, within a show: from a fault until audio came again. Those that touch are one."""
     heard, found = run.channels[channel].line.heard, list[tuple[float, float]]()
     for trouble in sorted(run.troubles, key=lambda trouble: trouble.began):
         if channel not in trouble.channels:
@@ -385,10 +388,9 @@ def report(run: Soak, stuck: Sequence[Show]) -> None:
         ["in a final state", f"{len(results) - len(stuck)} of {len(results)}"],
         ["states", words(Counter(one.state for _, one in results))],
         ["verdicts", words(Counter(str(one.verdict) for _, one in results))],
-        [
-            "missing",
-            f"{lost:.1f} s ({lost / planned:.2%}), of which unexplained {sum(far for _, far in unknown):.2f} s",
-        ],
+        ["missing", f"{lost:.1f} s ({lost / planned:.2%})"],
+        ["of it outside of outages", f"{sum(outside for outside, _ in apart):.2f} s"],
+        ["of it beyond the outages less the burst", f"{sum(beyond for _, beyond in apart):.1f} s"],
         ["doubled, broken, silent frames", flaws(counts)],
         ["account off", f"{max((one.off for _, one in results), default=0):.3f} s at worst"],
         ["transfers", words(transfers)],
@@ -431,17 +433,18 @@ def spread(values: Sequence[float]) -> str:
 
 def draw_plot(run: Soak, picture: Path) -> None:
     began = run.samples[0].at
-    at = [(sample.at - began) / 60 for sample in run.samples]
+    samples = run.samples[:: 1 + len(run.samples) // MOST_POINTS]
+    at = [(sample.at - began) / 60 for sample in samples]
     marks = [
         Mark((trouble.began - began) / 60, trouble.kind)
         for trouble in run.troubles
         if trouble.kind in ("kill", "disk full", "sshd down")
     ]
     panels = [
-        Panel("memory (PSS), MB", at, [sample.memory / 1e6 for sample in run.samples]),
-        Panel("open files", at, [sample.files for sample in run.samples]),
-        Panel("threads", at, [sample.threads for sample in run.samples]),
-        Panel("lag of the event loop, ms", at, [sample.lag * 1000 for sample in run.samples]),
+        Panel("memory (PSS), MB", at, [sample.memory / 1e6 for sample in samples]),
+        Panel("open files", at, [sample.files for sample in samples]),
+        Panel("threads", at, [sample.threads for sample in samples]),
+        Panel("lag of the event loop, ms", at, [sample.lag * 1000 for sample in samples]),
     ]
     picture.write_text(draw(panels, marks, "minutes"))
     print(f"\n![memory, open files, threads and lag over time](images/{quote(picture.name)})")
