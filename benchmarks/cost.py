@@ -114,7 +114,7 @@ def measure(port: int, url: str, copier: Path, sessions: int, seconds: float) ->
     """The cost of each recorder, one after the other."""
     found = {OURS: in_own_process(url, sessions, seconds)}
     for name, lowat in ((GATHERING, GATHERED), (PLAIN, 1)):
-        words = [copier, str(port), "/bench.mp3", str(sessions)]
+        words = [str(copier), str(port), "/bench.mp3", str(sessions)]
         found[name] = by_others(1, sessions, seconds, partial(copy_into, words, lowat))
     if sessions <= PEERS_AT_MOST:
         ffmpeg = [find(None), "-nostdin", "-v", "error", "-i", url, "-c", "copy", "-f", "mp3"]
@@ -126,7 +126,7 @@ def measure(port: int, url: str, copier: Path, sessions: int, seconds: float) ->
     return found
 
 
-def copy_into(words: Sequence[str | Path], lowat: int, number: int, folder: Path) -> list[str | Path]:
+def copy_into(words: Sequence[str], lowat: int, number: int, folder: Path) -> list[str | Path]:
     return [*words, folder, str(lowat)]
 
 

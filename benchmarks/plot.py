@@ -39,9 +39,11 @@ def draw(panels: Sequence[Panel], marks: Sequence[Mark], unit: str) -> str:
         '<rect width="100%" height="100%" fill="#fff"/>',
     ]
     for number, name in enumerate(names):
-        x = LEFT + number * 130
-        lines.append(f'<line x1="{x}" y1="16" x2="{x + 16}" y2="16" stroke="{colours[name]}" stroke-dasharray="3 2"/>')
-        lines.append(f'<text x="{x + 22}" y="20">{escape(name)}</text>')
+        left = LEFT + number * 130
+        lines.append(
+            f'<line x1="{left}" y1="16" x2="{left + 16}" y2="16" stroke="{colours[name]}" stroke-dasharray="3 2"/>'
+        )
+        lines.append(f'<text x="{left + 22}" y="20">{escape(name)}</text>')
     for number, panel in enumerate(panels):
         top = TOP + number * (HEIGHT + BELOW)
         lines += _panel(panel, marks, colours, top, last)

@@ -331,7 +331,7 @@ def fill_disk(run: Soak, channels: list[Channel], lasts: float) -> None:
 
 def sshd_down(run: Soak, channels: list[Channel], lasts: float) -> None:
     run.nas.go()
-    time.sleep(lasts * 3)
+    time.sleep(lasts * 2)
     run.nas.come_back()
 
 
