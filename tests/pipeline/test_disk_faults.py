@@ -13,10 +13,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy import update
 from structlog.testing import capture_logs
 
+from rolltape.domain.session import Session
 from rolltape.domain.session import SessionState as State
 from rolltape.pipeline import Next, Pipeline
+from rolltape.services.clock import utc_now
 from tests.pipeline.conftest import Line
 from tests.servers.disks import disk, fill, mount_at, remount, unmount
 
@@ -412,3 +415,32 @@ async def test_whether_a_session_fits_may_be_unknown(line: Line) -> None:
     await line.run(number)
 
     assert (await line.session(number)).state is State.DONE
+
+
+async def test_a_disk_that_is_away_at_the_next_start_is_waited_for(line: Line, small: Path, tmp_path: Path) -> None:
+    # F45: only the database knows that something was recorded.
+    mounted = tmp_path / "mounted"
+    mount_at(mounted, small)
+    line.workshop.recordings = mounted
+    number = await line.record_now(120)
+    async with recording(line, number):
+        await until_recorded(line, 1, number)
+    unmount(mounted)
+    async with line.bench.database.write() as db:
+        ends = {"opens": utc_now() - timedelta(hours=2), "planned_start": utc_now() - timedelta(hours=2)}
+        plan = (await line.session(number)).plan
+        assert plan is not None
+        plan = plan | {"start": ends["planned_start"].isoformat(), "end": (utc_now() - timedelta(hours=1)).isoformat()}
+        await db.execute(update(Session).where(Session.id == number).values(plan=plan, **ends))
+
+    away = await line.run(number)
+    waiting = (await line.session(number)).state
+    nothing = list(mounted.iterdir())
+    mount_at(mounted, small)
+    takes = list(line.workshop.takes(await line.session(number)).glob("take-*"))
+    unmount(mounted)
+
+    assert away is not None
+    assert waiting is State.PROCESSING
+    assert nothing == []
+    assert takes
