@@ -10,12 +10,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
+from rolltape import process
 from rolltape.domain.session import Session
 from rolltape.domain.session import SessionState as State
 from rolltape.pipeline import Next, Pipeline
@@ -127,9 +129,17 @@ async def _both_told(line: Line, numbers: list[int]) -> bool:
 
 
 async def test_a_session_that_ends_on_a_full_disk_waits_for_room_and_is_made_of_what_there_is(
-    line: Line, small: Path
+    line: Line, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # F37, and SPEC 2.8
+    begun: list[None] = []
+    real = process.assemble
+
+    async def assemble(*args: Any, **options: Any) -> Any:
+        begun.append(None)
+        return await real(*args, **options)
+
+    monkeypatch.setattr("rolltape.pipeline.finish.process.assemble", assemble)
     number = await line.record_now(10)
     async with recording(line, number) as (pipeline, running):
         await until_recorded(line, 1, number)
@@ -138,7 +148,7 @@ async def test_a_session_that_ends_on_a_full_disk_waits_for_room_and_is_made_of_
         waiting = await line.session(number)
         takes = {take.name: take.read_bytes() for take in line.workshop.takes(waiting).glob("take-*")}
         again = [await line.run(number, pipeline=pipeline) for _ in range(6)]  # more often than a failed step is tried
-        story = await told_of_disk(line, number)
+        story, tries = await told_of_disk(line, number), len(begun)
         (finding,) = pipeline.findings()
         kept = {take.name: take.read_bytes() for take in line.workshop.takes(waiting).glob("take-*")}
         filler.unlink()
@@ -151,6 +161,7 @@ async def test_a_session_that_ends_on_a_full_disk_waits_for_room_and_is_made_of_
     why = f"{line.workshop.takes(session)}: No space left on device."
     assert story[1:] == [f"{why} What was recorded is kept; it is tried again by itself."]
     assert finding.message.startswith("A session waits for the disk: ")
+    assert tries == 0  # what cannot fit takes no room from others
     assert takes
     assert kept == takes
     assert healed == []
