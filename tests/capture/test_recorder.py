@@ -276,6 +276,20 @@ async def test_a_full_disk_is_an_error_of_the_disk_and_what_was_written_is_kept(
     assert sum(len(found.data) for found in frames) == len(content)  # whole frames, and nothing else
 
 
+async def test_a_take_as_large_as_files_may_be_is_not_gone_on_with(
+    mp3_station: str, tmp_path: Path, settings: CaptureSettings
+) -> None:
+    # F43
+    with room_for(100_000):
+        for _ in range(2):
+            with pytest.raises(OSError, match="File too large"):
+                await Recorder(plan(mp3_station, 30), tmp_path, settings, on_event=lambda event: None).run()
+
+    first, second = read_journal(tmp_path).takes
+    assert min(first.duration, second.duration) > 3
+    assert (second.begins - first.ends).total_seconds() < 0.1
+
+
 async def test_setting_the_clock_does_not_move_a_recording(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     before = clock.now()

@@ -10,13 +10,18 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+from sqlalchemy import update
 from structlog.testing import capture_logs
 
+from rolltape import process
+from rolltape.domain.session import Session
 from rolltape.domain.session import SessionState as State
 from rolltape.pipeline import Next, Pipeline
+from rolltape.services.clock import utc_now
 from tests.pipeline.conftest import Line
 from tests.servers.disks import disk, fill, mount_at, remount, unmount
 
@@ -124,9 +129,17 @@ async def _both_told(line: Line, numbers: list[int]) -> bool:
 
 
 async def test_a_session_that_ends_on_a_full_disk_waits_for_room_and_is_made_of_what_there_is(
-    line: Line, small: Path
+    line: Line, small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # F37, and SPEC 2.8
+    begun: list[None] = []
+    real = process.assemble
+
+    async def assemble(*args: Any, **options: Any) -> Any:
+        begun.append(None)
+        return await real(*args, **options)
+
+    monkeypatch.setattr("rolltape.pipeline.finish.process.assemble", assemble)
     number = await line.record_now(10)
     async with recording(line, number) as (pipeline, running):
         await until_recorded(line, 1, number)
@@ -135,7 +148,7 @@ async def test_a_session_that_ends_on_a_full_disk_waits_for_room_and_is_made_of_
         waiting = await line.session(number)
         takes = {take.name: take.read_bytes() for take in line.workshop.takes(waiting).glob("take-*")}
         again = [await line.run(number, pipeline=pipeline) for _ in range(6)]  # more often than a failed step is tried
-        story = await told_of_disk(line, number)
+        story, tries = await told_of_disk(line, number), len(begun)
         (finding,) = pipeline.findings()
         kept = {take.name: take.read_bytes() for take in line.workshop.takes(waiting).glob("take-*")}
         filler.unlink()
@@ -148,6 +161,7 @@ async def test_a_session_that_ends_on_a_full_disk_waits_for_room_and_is_made_of_
     why = f"{line.workshop.takes(session)}: No space left on device."
     assert story[1:] == [f"{why} What was recorded is kept; it is tried again by itself."]
     assert finding.message.startswith("A session waits for the disk: ")
+    assert tries == 0  # what cannot fit takes no room from others
     assert takes
     assert kept == takes
     assert healed == []
@@ -412,3 +426,32 @@ async def test_whether_a_session_fits_may_be_unknown(line: Line) -> None:
     await line.run(number)
 
     assert (await line.session(number)).state is State.DONE
+
+
+async def test_a_disk_that_is_away_at_the_next_start_is_waited_for(line: Line, small: Path, tmp_path: Path) -> None:
+    # F45: only the database knows that something was recorded.
+    mounted = tmp_path / "mounted"
+    mount_at(mounted, small)
+    line.workshop.recordings = mounted
+    number = await line.record_now(120)
+    async with recording(line, number):
+        await until_recorded(line, 1, number)
+    unmount(mounted)
+    async with line.bench.database.write() as db:
+        ends = {"opens": utc_now() - timedelta(hours=2), "planned_start": utc_now() - timedelta(hours=2)}
+        plan = (await line.session(number)).plan
+        assert plan is not None
+        plan = plan | {"start": ends["planned_start"].isoformat(), "end": (utc_now() - timedelta(hours=1)).isoformat()}
+        await db.execute(update(Session).where(Session.id == number).values(plan=plan, **ends))
+
+    away = await line.run(number)
+    waiting = (await line.session(number)).state
+    nothing = list(mounted.iterdir())
+    mount_at(mounted, small)
+    takes = list(line.workshop.takes(await line.session(number)).glob("take-*"))
+    unmount(mounted)
+
+    assert away is not None
+    assert waiting is State.PROCESSING
+    assert nothing == []
+    assert takes

@@ -46,6 +46,8 @@ class Recording:
         if is_over and session.state in NOT_BEGUN and not read_journal(folder).takes:
             values: dict[str, Any] = {"error_code": "service_down", "error_message": MISSED}
             return await self._sessions.advance(session, SessionState.MISSED, "missed", MISSED, **values), None
+        if is_over and session.take_count and not folder.is_dir():
+            return await self._out_of_reach(session, plan, folder, ())
 
         live, error = await self._capture(session, plan, folder)
         if not live.is_ours:
@@ -132,22 +134,27 @@ class Recording:
         window = journal.window or plan.window
         found = account(journal.takes, window)
         if not found.cuts and (known or session.take_count) and not folder.is_dir():
-            # It was recorded, and its disk is away: it is made into a recording when that comes back.
-            count, recorded = max(len(known), session.take_count), account(known, window).recorded
-            values: dict[str, Any] = {"take_count": count, "recorded": recorded or session.recorded}
-            return await self._to_processing(session, f"Recorded; but {folder} is gone.", known, values)
+            return await self._out_of_reach(session, plan, folder, known)
         if not found.cuts:
             message = error.message if error else "Nothing was recorded: no audio arrived in time."
             code = error.code if error else "no_audio"
             why: dict[str, Any] = {"error_code": code, "error_message": message}
             return await self._sessions.advance(session, SessionState.FAILED, "failed", message, **why), None
         first = found.cuts[0]
-        values = {
+        values: dict[str, Any] = {
             "started_at": first.take.begins + timedelta(seconds=first.skip),
             "recorded": found.recorded,
             "take_count": found.takes,
         }
         return await self._to_processing(session, _sentence(found), journal.takes, values)
+
+    async def _out_of_reach(
+        self, session: Session, plan: Plan, folder: Path, known: Sequence[TakeFacts]
+    ) -> tuple[bool, datetime | None]:
+        """It was recorded, and its disk is away: it is made into a recording when that comes back."""
+        count, recorded = max(len(known), session.take_count), account(known, plan.window).recorded
+        values = {"take_count": count, "recorded": recorded or session.recorded}
+        return await self._to_processing(session, f"Recorded; but {folder} is gone.", known, values)
 
     async def _to_processing(
         self, session: Session, message: str, takes: Sequence[TakeFacts], values: dict[str, Any]
