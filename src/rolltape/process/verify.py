@@ -11,7 +11,8 @@ from rolltape.domain.errors import ProcessingError
 from rolltape.domain.units import HOUR, Seconds
 from rolltape.ffmpeg import encoding
 from rolltape.ffmpeg.run import run_to_end
-from rolltape.process.waveform import levels, peaks, piece_length
+from rolltape.process.hearing import Hearing, hearing
+from rolltape.process.waveform import peaks, piece_length
 
 NICE = 10  # recordings that still run come first
 
@@ -25,6 +26,11 @@ class Sound:
     peaks: bytes
 
 
+def sound(heard: Hearing) -> Sound:
+    """What counts of all that was heard."""
+    return Sound(heard.duration, heard.silent_share, peaks(heard.levels))
+
+
 async def verify(file: Path, *, ffmpeg: str, length: Seconds = HOUR) -> Sound:
     """Decode the whole of `file`. `length` is about how long it is: that says how finely its loudness is measured.
 
@@ -34,34 +40,9 @@ async def verify(file: Path, *, ffmpeg: str, length: Seconds = HOUR) -> Sound:
     """
     arguments = encoding.judge_mp3(file, piece=piece_length(length))
     code, output, complaints = await run_to_end(ffmpeg, arguments, folder=file.parent, nice=NICE)
-    duration = decoded_duration(output)
-    if complaints or code != 0 or duration <= 0:
-        reason = complaints.splitlines()[0] if complaints else f"FFmpeg ended with {code} after {duration:.1f} s"
+    heard = hearing(output)
+    if complaints or code != 0 or heard.duration <= 0:
+        reason = complaints.splitlines()[0] if complaints else f"FFmpeg ended with {code} after {heard.duration:.1f} s"
         raise ProcessingError(f"the finished MP3 is not sound: {reason}")
 
-    return Sound(duration, _silence(output, duration) / duration, peaks(levels(output)))
-
-
-def decoded_duration(output: str) -> Seconds:
-    """How much was decoded, from what `-progress` printed; 0 if nothing was."""
-    found = Seconds(0)
-    for line in output.splitlines():
-        name, _, value = line.partition("=")
-        if name == "out_time_us" and value.lstrip("-").isdigit():
-            found = Seconds(int(value) / 1_000_000)
-    return found
-
-
-def _silence(output: str, duration: Seconds) -> Seconds:
-    """How much of it is silence, from what silencedetect printed. One that lasts to the end has no end."""
-    total, start = 0.0, None
-    for line in output.splitlines():
-        name, _, value = line.partition("=")
-        if name == "lavfi.silence_start":
-            start = float(value)
-        elif name == "lavfi.silence_end" and start is not None:
-            total += float(value) - start
-            start = None
-    if start is not None:
-        total += max(0.0, duration - start)
-    return Seconds(min(total, duration))
+    return sound(heard)
