@@ -164,7 +164,7 @@ def account(takes: Sequence[TakeFacts], window: Window) -> Account:
         recorded=Seconds(sum(cut.length for cut in cuts)),
         late=_missing(window.start, cuts[0].begins if cuts else window.end),
         short=_missing(reached, window.end) if cuts else Seconds(0),
-        takes=len(cuts),
+        takes=sum(cut.take.connections for cut in cuts),
     )
 
 
