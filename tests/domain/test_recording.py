@@ -168,13 +168,13 @@ def test_of_several_verdicts_the_worst_counts_and_all_are_listed() -> None:
     found = account(takes((20, 40), (50, 80)), HUNDRED)
 
     assert found.verdicts == (Verdict.SHORT, Verdict.LATE, Verdict.GAPPED)
-    assert found.with_silence(0.95).verdicts == (Verdict.SILENT, Verdict.SHORT, Verdict.LATE, Verdict.GAPPED)
-    assert found.with_silence(0.95).verdict is Verdict.SILENT
+    assert found.with_sound(0.95).verdicts == (Verdict.SILENT, Verdict.SHORT, Verdict.LATE, Verdict.GAPPED)
+    assert found.with_sound(0.95).verdict is Verdict.SILENT
 
 
 @pytest.mark.parametrize(("share", "verdict"), [(0.89, Verdict.COMPLETE), (0.9, Verdict.SILENT), (1.0, Verdict.SILENT)])
 def test_nine_tenths_of_silence_are_silence(share: float, verdict: Verdict) -> None:
-    assert account(takes((0, 100)), HUNDRED).with_silence(share).verdict is verdict
+    assert account(takes((0, 100)), HUNDRED).with_sound(share).verdict is verdict
 
 
 @pytest.mark.parametrize("spans", [[], [(-20.0, -5.0)], [(100.0, 130.0)], [(50.0, 50.05)], [(99.95, 130.0)]])
@@ -184,7 +184,7 @@ def test_without_audio_there_is_no_verdict(spans: list[tuple[float, float]]) -> 
     assert figures(found) == {"recorded": 0, "planned": 100, "coverage": 0, "late": 100, "short": 0, "takes": 0}
     assert found.verdicts == ()
     assert found.verdict is None
-    assert found.with_silence(1.0).verdict is None
+    assert found.with_sound(1.0).verdict is None
 
 
 def test_a_window_of_no_length_has_no_coverage() -> None:
