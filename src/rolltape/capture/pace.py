@@ -11,6 +11,8 @@ FROZEN = Seconds(5)  # without audio; of a stream that comes in gushes, twice it
 TOLERANCE = 0.03  # of the speed: clocks and networks are never exact
 HOLD = Seconds(10)  # so long it has to be wrong, or right again, before that is told
 
+_FROZEN, _SLOW, _FAST = "frozen", "slow", "fast"
+
 
 class Pace:
     """How fast audio comes by one connection, against the speed that it plays at.
@@ -52,6 +54,8 @@ class Pace:
         `is_even`: what the server sent at once has come. A stream that is too fast never is.
         """
         self._now = now
+        if self._told == _FROZEN and self._edges and media > self._edges[-1][1]:
+            self.anew()
         if self._began is None:
             self._began = now
         if not self._edges and not is_even and now - self._began < BURST:
@@ -72,21 +76,21 @@ class Pace:
         wrong = self._wrong(now)
         if wrong != self._seen:
             self._seen, self._since = wrong, now
-        if wrong == self._told or (wrong != "frozen" and now - self._since < HOLD):
+        if wrong == self._told or (wrong != _FROZEN and now - self._since < HOLD):
             return None
         speed = self.speed
-        if wrong is None and speed is None and self._told != "frozen":  # nothing is known yet
+        if wrong is None and speed is None and self._told != _FROZEN:  # nothing is known yet
             return None
         self._told = wrong
-        if wrong == "frozen":
+        if wrong == _FROZEN:
             return "Nothing comes at the moment, though the connection stands."
         if wrong is None or speed is None:
             return "The audio comes as it should again."
         return f"The audio comes too {wrong}, at {speed:.0%} of the speed that it plays at."
 
     def _wrong(self, now: float) -> str | None:
-        if self._edges and now - self._edges[-1][0] > self._patience:
-            return "frozen"
+        if len(self._edges) > 1 and now - self._edges[-1][0] > self._patience:
+            return _FROZEN
         speed = self.speed
         if speed is None:
             return None
@@ -94,7 +98,7 @@ class Pace:
         allowed = TOLERANCE + self._pause / max(self._edges[-1][0] - self._edges[0][0], SHORTEST)
         if abs(speed - 1) <= allowed:
             return None
-        return "slow" if speed < 1 else "fast"
+        return _SLOW if speed < 1 else _FAST
 
     @property
     def _patience(self) -> float:
