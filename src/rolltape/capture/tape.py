@@ -18,6 +18,7 @@ from rolltape.capture.clock import Clock
 from rolltape.capture.flow import Flow
 from rolltape.capture.frames import HEADERS
 from rolltape.capture.journal import JournalWriter, format_fields
+from rolltape.capture.pace import Stall
 from rolltape.capture.source import Station
 from rolltape.capture.splice import Match, Splice, read_tail
 from rolltape.capture.take import Take
@@ -90,6 +91,7 @@ class Tape:
         self.done = done
         self.take: Take | None = None
         self.flow: Flow | None = None
+        self.stall = Stall()
         self.is_connected = False
         self.station: str | None = None
         self.current_title: str | None = None
@@ -135,6 +137,7 @@ class Tape:
             # Some servers send in gushes; the next one is no surprise.
             self.flow = Flow(pause=self.flow.silence)
         self.flow.came(seconds)
+        self.stall.came(self.flow.arrived)
         if self._trial is None:
             assert self.take is not None
             self.take.append(frames, seconds)
@@ -147,6 +150,7 @@ class Tape:
         assert self.take is not None
         if seconds > self.take.media:
             self.flow.came(seconds - self.take.media)
+            self.stall.came(self.flow.arrived)
         self.take.reached(seconds, size)
 
     # For the recorder:
@@ -339,6 +343,7 @@ class Tape:
             begins=facts.begins.isoformat(timespec="milliseconds"),
             media=round(take.media, 3),
             bytes=take.size,
+            stall=round(self.stall.longest, 1),
             **more,
         )
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from rolltape.capture.flow import Flow
+from rolltape.capture.pace import Pace
 from rolltape.capture.source import Source
 from rolltape.capture.tape import Tape
 from rolltape.capture.understudy import Understudy
@@ -26,7 +27,10 @@ SLOWEST = 0.25  # of real time; what comes more slowly over `stall_timeout` has 
 
 
 class Watch:
-    """Receives from `url` into `tape`. `closes` says when the window closes, by the monotonic clock: it may move."""
+    """Receives from `url` into `tape`. `closes` says when the window closes, by the monotonic clock: it may move.
+
+    `pace` tells how fast the audio comes.
+    """
 
     def __init__(
         self,
@@ -56,6 +60,8 @@ class Watch:
         self._has_ended = False
         self._next_spare = 0.0  # not before this moment
         self._spare_delay = SILENT
+        self._paced: Flow | None = None  # what `pace` measures
+        self.pace = Pace()
 
     async def until_end(self) -> SourceError | None:
         """Why the connection ended; None where the window is over.
@@ -145,6 +151,11 @@ class Watch:
             self._source.gather(gathers)
             if not gathers:
                 self._drain(flow)
+        if flow is not self._paced:
+            self._paced = flow
+            self.pace.anew()
+        if flow.media and (news := self.pace.note(now, flow.media, is_even=flow.is_even)):
+            self._tape.note("note", news)
         if flow.media and now - self._synced >= SYNC:
             self._synced = now
             self._tape.sync_soon()

@@ -23,17 +23,24 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Assembled:
-    """The MP3 that was made. `silent_share` is how much of it is below -60 dBFS, 0 to 1; `bit_rate` is the average.
+    """The MP3 that was made, and what is heard of it. `bit_rate` is the average."""
 
-    `peaks` is its waveform: POINTS bytes, or b"" where it could not be measured.
-    """
-
-    duration: Seconds
-    silent_share: float
+    sound: Sound
     sample_rate: Hertz
     channels: int
     bit_rate: BitsPerSecond
-    peaks: bytes
+
+    @property
+    def duration(self) -> Seconds:
+        return self.sound.duration
+
+    @property
+    def silent_share(self) -> float:
+        return self.sound.silent_share
+
+    @property
+    def peaks(self) -> bytes:
+        return self.sound.peaks
 
 
 async def assemble(cuts: Sequence[Cut], folder: Path, out: Path, *, quality: str, ffmpeg: str) -> Assembled:
@@ -74,8 +81,7 @@ async def _joined(cuts: Sequence[Cut], folder: Path, out: Path, ffmpeg: str) -> 
     except ProcessingError as exc:
         log.warning("the takes are encoded, for joining them failed", action="join_failed", reason=exc.message)
         return None
-    rate, channels = joined.sample_rate, joined.channels
-    return Assembled(sound.duration, sound.silent_share, rate, channels, joined.bit_rate, sound.peaks)
+    return Assembled(sound, joined.sample_rate, joined.channels, joined.bit_rate)
 
 
 async def _encoded(cuts: Sequence[Cut], folder: Path, out: Path, quality: str, ffmpeg: str) -> Assembled:
@@ -83,8 +89,7 @@ async def _encoded(cuts: Sequence[Cut], folder: Path, out: Path, quality: str, f
     sound = await verify(out, ffmpeg=ffmpeg, length=encoded.duration)
     _require_length(sound, encoded.duration)
     bit_rate = BitsPerSecond(round(encoded.size * 8 / sound.duration))
-    rate, channels = encoded.pcm.sample_rate, encoded.pcm.channels
-    return Assembled(sound.duration, sound.silent_share, rate, channels, bit_rate, sound.peaks)
+    return Assembled(sound, encoded.pcm.sample_rate, encoded.pcm.channels, bit_rate)
 
 
 def _require_length(sound: Sound, expected: Seconds) -> None:

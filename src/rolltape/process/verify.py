@@ -8,21 +8,44 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rolltape.domain.errors import ProcessingError
+from rolltape.domain.recording import Silence, silence_map
 from rolltape.domain.units import HOUR, Seconds
 from rolltape.ffmpeg import encoding
 from rolltape.ffmpeg.run import run_to_end
-from rolltape.process.waveform import levels, peaks, piece_length
+from rolltape.process.hearing import Hearing, hearing
+from rolltape.process.loudness import integrated
+from rolltape.process.waveform import peaks, piece_length
 
 NICE = 10  # recordings that still run come first
 
 
 @dataclass(frozen=True)
 class Sound:
-    """What was heard. `silent_share` is how much of it is below -60 dBFS, 0 to 1; `peaks` is its waveform, or b""."""
+    """What was heard. `silent_share` is how much of it is below -60 dBFS, 0 to 1; `peaks` is its waveform, or b"".
+
+    `silences` are the stretches of silence that a listener would notice. `loudness` is that of the whole in LUFS, None
+    where there is no sound; `peak` the loudest sample, 0 to 1.
+    """
 
     duration: Seconds
     silent_share: float
     peaks: bytes
+    silences: tuple[Silence, ...]
+    loudness: float | None
+    peak: float
+
+
+def sound(heard: Hearing) -> Sound:
+    """What counts of all that was heard."""
+    silences = tuple(Silence(begin, Seconds(end - begin)) for begin, end in heard.silences)
+    return Sound(
+        heard.duration,
+        heard.silent_share,
+        peaks(heard.levels),
+        silence_map(silences),
+        integrated(heard.blocks),
+        max(heard.levels, default=0.0),
+    )
 
 
 async def verify(file: Path, *, ffmpeg: str, length: Seconds = HOUR) -> Sound:
@@ -34,34 +57,9 @@ async def verify(file: Path, *, ffmpeg: str, length: Seconds = HOUR) -> Sound:
     """
     arguments = encoding.judge_mp3(file, piece=piece_length(length))
     code, output, complaints = await run_to_end(ffmpeg, arguments, folder=file.parent, nice=NICE)
-    duration = decoded_duration(output)
-    if complaints or code != 0 or duration <= 0:
-        reason = complaints.splitlines()[0] if complaints else f"FFmpeg ended with {code} after {duration:.1f} s"
+    heard = hearing(output)
+    if complaints or code != 0 or heard.duration <= 0:
+        reason = complaints.splitlines()[0] if complaints else f"FFmpeg ended with {code} after {heard.duration:.1f} s"
         raise ProcessingError(f"the finished MP3 is not sound: {reason}")
 
-    return Sound(duration, _silence(output, duration) / duration, peaks(levels(output)))
-
-
-def decoded_duration(output: str) -> Seconds:
-    """How much was decoded, from what `-progress` printed; 0 if nothing was."""
-    found = Seconds(0)
-    for line in output.splitlines():
-        name, _, value = line.partition("=")
-        if name == "out_time_us" and value.lstrip("-").isdigit():
-            found = Seconds(int(value) / 1_000_000)
-    return found
-
-
-def _silence(output: str, duration: Seconds) -> Seconds:
-    """How much of it is silence, from what silencedetect printed. One that lasts to the end has no end."""
-    total, start = 0.0, None
-    for line in output.splitlines():
-        name, _, value = line.partition("=")
-        if name == "lavfi.silence_start":
-            start = float(value)
-        elif name == "lavfi.silence_end" and start is not None:
-            total += float(value) - start
-            start = None
-    if start is not None:
-        total += max(0.0, duration - start)
-    return Seconds(min(total, duration))
+    return sound(heard)

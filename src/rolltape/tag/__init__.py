@@ -4,9 +4,20 @@ from importlib import import_module
 
 from rolltape.tag.artwork import check_artwork, cover_jpeg
 from rolltape.tag.naming import file_path, free_name, part_name
-from rolltape.tag.writer import Tags, Written, write
+from rolltape.tag.writer import Measured, Tags, Written, write
 
-__all__ = ["Tags", "Written", "check_artwork", "cover_jpeg", "file_path", "free_name", "load", "part_name", "write"]
+__all__ = [
+    "Measured",
+    "Tags",
+    "Written",
+    "check_artwork",
+    "cover_jpeg",
+    "file_path",
+    "free_name",
+    "load",
+    "part_name",
+    "write",
+]
 
 
 def load() -> None:

@@ -12,9 +12,10 @@ from mutagen import id3
 
 from rolltape.domain.address import mask
 from rolltape.domain.units import Bytes
-from rolltape.tag.writer import Tags
+from rolltape.tag.writer import Measured, Tags
 
 PADDING = Bytes(300 * 1024)  # makes tagging again instant: another cover fits without moving the audio
+REFERENCE = -18.0  # LUFS, to which players bring what has a gain (ReplayGain 2.0)
 
 _LANGUAGE = "eng"
 _UNPRINTED = "".join(map(chr, (*range(0x20), *range(0x7F, 0xA0))))
@@ -47,10 +48,35 @@ def _texts(tags: Tags, encoding: int) -> list[id3.Frame]:
     }
     frames: list[id3.Frame] = [kind(encoding, [text]) for kind, value in texts.items() if (text := _line(value))]
     notes = {"COVERAGE": f"{tags.coverage:.4f}", "VERDICT": _line(tags.verdict)}
+    if tags.measured is not None:
+        notes |= _account(tags.measured)
     frames += [id3.TXXX(encoding, name, [value]) for name, value in notes.items() if value]
     if comment := _clean(tags.comment, _NO_CONTROLS_BUT_LINES):
         frames.append(id3.COMM(encoding, _LANGUAGE, "", [comment]))
     return frames
+
+
+def _account(found: Measured) -> dict[str, str]:
+    """The account in frames of its own, and the loudness also as players read it."""
+    notes = {
+        "GAPS": str(found.gaps),
+        "MISSING": f"{found.missing:.3f}",
+        "LATE": f"{found.late:.3f}",
+        "SHORT": f"{found.short:.3f}",
+        "TAKES": str(found.takes),
+        "LONGEST_STALL": _number(found.longest_stall, 1),
+        "SILENT_SHARE": _number(found.silent_share, 4),
+        "LOUDNESS": f"{found.loudness:.2f} LUFS" if found.loudness is not None else "",
+    }
+    notes = {f"ROLLTAPE_{name}": value for name, value in notes.items()}
+    if found.loudness is not None:
+        notes["REPLAYGAIN_TRACK_GAIN"] = f"{REFERENCE - found.loudness:.2f} dB"
+        notes["REPLAYGAIN_TRACK_PEAK"] = _number(found.peak, 6)
+    return notes
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
 
 
 def _moment(recorded: datetime, version: int) -> list[id3.Frame]:

@@ -11,9 +11,28 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from rolltape.domain.units import Bytes
+from rolltape.domain.units import Bytes, Seconds
 
 BLOCK = 1024 * 1024  # bytes copied at a time
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The account of a recording. Lengths are in seconds; None for what is not known.
+
+    `missing` is the length of all gaps, `silent_share` the share of the audio below -60 dBFS, `loudness` that after
+    EBU R128 in LUFS, `peak` the loudest sample, 0 to 1.
+    """
+
+    gaps: int
+    missing: Seconds
+    late: Seconds
+    short: Seconds
+    takes: int
+    longest_stall: Seconds | None = None
+    silent_share: float | None = None
+    loudness: float | None = None
+    peak: float | None = None
 
 
 @dataclass(frozen=True)
@@ -35,6 +54,7 @@ class Tags:
     recorded: datetime
     coverage: float
     verdict: str
+    measured: Measured | None = None
 
 
 @dataclass(frozen=True)
