@@ -14,6 +14,7 @@ from rolltape.domain.units import BitsPerSecond, Hertz, Seconds
 from rolltape.process.encode import encode
 from rolltape.process.frames import NotJoinable
 from rolltape.process.join import join
+from rolltape.process.prove import prove
 from rolltape.process.verify import Sound, verify
 
 TOLERANCE = Seconds(0.5)  # between what was to be in the MP3 and what is decoded from it
@@ -66,7 +67,7 @@ async def _joined(cuts: Sequence[Cut], folder: Path, out: Path, ffmpeg: str) -> 
     """The takes joined frame by frame, None if they cannot be, or if the result cannot be decoded without a fault."""
     try:
         joined = await asyncio.to_thread(join, cuts, folder, out)
-        sound = await verify(out, ffmpeg=ffmpeg, length=joined.duration)
+        sound = await prove(out, joined, folder, ffmpeg=ffmpeg)
         _require_length(sound, joined.duration)
     except NotJoinable as exc:
         log.info("the takes are encoded, for they cannot be joined", action="not_joinable", reason=exc.message)

@@ -20,6 +20,7 @@ from rolltape.domain.recording import Cut
 from rolltape.domain.units import Bytes, Hertz, Seconds
 from rolltape.ffmpeg import encoding
 from rolltape.ffmpeg.run import Run, run_to_end
+from rolltape.process.pour import pipe
 
 NICE = 10  # recordings that still run come first
 
@@ -62,7 +63,7 @@ class Encoded:
 
 
 async def encode(cuts: Sequence[Cut], folder: Path, out: Path, *, quality: str, ffmpeg: str) -> Encoded:
-    """Encode the cuts of the takes in `folder` to `out`, and sync it. What cannot be decoded is left out.
+    """Encode the cuts of the takes in `folder` to `out`. What cannot be decoded is left out.
 
     Raises:
         ProcessingError: nothing can be decoded, or FFmpeg could not encode it.
@@ -79,7 +80,7 @@ async def encode(cuts: Sequence[Cut], folder: Path, out: Path, *, quality: str, 
     if not fed:
         raise ProcessingError(f"nothing in {_names(cuts)} can be decoded")
 
-    return Encoded(pcm.duration(fed), pcm, await asyncio.to_thread(_sync, out))
+    return Encoded(pcm.duration(fed), pcm, Bytes(out.stat().st_size))
 
 
 def mp3_sample_rate(rate: Hertz, quality: str) -> Hertz:
@@ -114,7 +115,7 @@ async def _common_format(cuts: Sequence[Cut], folder: Path, quality: str, ffmpeg
 @asynccontextmanager
 async def _encoder(ffmpeg: str, arguments: Sequence[str], folder: Path) -> AsyncIterator[FileIO]:
     """Where to write what is to be encoded. At the end of the block that is all, and the encoder finishes."""
-    reading, writing = _pipe()
+    reading, writing = pipe()
     with writing:
         with reading:
             run = await Run.start(ffmpeg, arguments, folder=folder, nice=NICE, stdin=reading.fileno())
@@ -134,7 +135,7 @@ async def _encoder(ffmpeg: str, arguments: Sequence[str], folder: Path) -> Async
 async def _feed(cut: Cut, pcm: Pcm, folder: Path, sink: FileIO, ffmpeg: str) -> int:
     """Decode a take, and write what belongs into the recording to `sink`. Returns how many bytes of it there were."""
     arguments = encoding.decode(folder / cut.take.file, sample_rate=pcm.sample_rate, channels=pcm.channels)
-    reading, writing = _pipe()
+    reading, writing = pipe()
     with reading:
         with writing:
             run = await Run.start(ffmpeg, arguments, folder=folder, nice=NICE, stdout=writing.fileno())
@@ -171,17 +172,5 @@ def _splice(source: int, sink: int, size: int) -> int:
     return moved
 
 
-def _pipe() -> tuple[FileIO, FileIO]:
-    reading, writing = os.pipe()
-    return FileIO(reading, "rb"), FileIO(writing, "wb")
-
-
 def _names(cuts: Sequence[Cut]) -> str:
     return ", ".join(cut.take.file for cut in cuts)
-
-
-def _sync(file: Path) -> Bytes:
-    """Bring a file to the disk. Returns its size."""
-    with file.open("rb") as opened:
-        os.fsync(opened.fileno())
-        return Bytes(os.fstat(opened.fileno()).st_size)
