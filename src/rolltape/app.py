@@ -120,7 +120,7 @@ class App:
             },
             floor=lambda: gigabytes(preferences.values.disk_floor),
         )
-        self.workshop.may_do = resources.may_do
+        self.workshop.may_do = self.workshop.ahead.limits.may_do = resources.may_do
         health = services.Health(
             database,
             sessions,

@@ -70,6 +70,7 @@ async def record_once(wanted: Wanted, ffmpeg: str, *, tell: Callable[[str], None
     plan = _plan(wanted)
     folder = out / TAKES / secrets.token_hex(8)
     folder.mkdir(parents=True)
+    workshop.ahead.begin(folder, quality=wanted.quality, ffmpeg=ffmpeg)
     try:
         await _capture(Recorder(plan, folder, workshop.capture, on_event=lambda event: tell(event.message)), tell)
         if not wanted.show:
@@ -78,6 +79,7 @@ async def record_once(wanted: Wanted, ffmpeg: str, *, tell: Callable[[str], None
         made = await make(plan, folder, name, workshop)
         publish(made.part, out / name)
     finally:
+        await workshop.ahead.drop(folder)
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # another recording is under way there
             folder.parent.rmdir()

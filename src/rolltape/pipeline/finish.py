@@ -127,6 +127,7 @@ async def make(plan: Plan, folder: Path, name: PurePosixPath, workshop: Workshop
         ProcessingError: there is no audio, or the result is not sound.
         FfmpegMissing: it cannot be encoded or verified.
     """
+    await workshop.ahead.finished(folder)
     journal = await asyncio.to_thread(read_journal, folder)
     found = account(journal.takes, journal.window or plan.window)
     if not found.cuts:

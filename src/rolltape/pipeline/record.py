@@ -64,6 +64,7 @@ class Recording:
         if session.wish is Wish.STOP:
             recorder.stop()
         self.live.enter(live)
+        self._workshop.ahead.begin(folder, quality=plan.stream.mp3_quality, ffmpeg=self._workshop.capture.ffmpeg)
         try:
             await recorder.run()
         except SourceError as exc:
@@ -72,6 +73,7 @@ class Recording:
             self.live.note(session, "interrupted", "Interrupted; goes on at the next start.")
             raise
         finally:
+            self._workshop.ahead.end(folder)
             await self.live.leave(live)
         return live, None
 
@@ -102,6 +104,7 @@ class Recording:
             session, SessionState.CANCELLED, "cancelled", "Cancelled; what it had recorded is discarded."
         )
         if ours:
+            await self._workshop.ahead.drop(folder)
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         return ours, None
 

@@ -1,4 +1,7 @@
-"""The takes of a session become one sound MP3: joined where they are MP3, else encoded, and decoded to prove it."""
+"""The takes of a session become one sound MP3: joined where they are MP3, else encoded, and decoded to prove it.
+
+Where that was done ahead, while they were recorded, what was encoded is joined like takes that came as MP3.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,12 +15,15 @@ from rolltape.domain.recording import Cut
 from rolltape.domain.take import Codec
 from rolltape.domain.units import BitsPerSecond, Hertz, Seconds
 from rolltape.process.encode import encode
+from rolltape.process.follow import encoded_cut
 from rolltape.process.frames import NotJoinable
 from rolltape.process.join import join
 from rolltape.process.prove import prove
 from rolltape.process.verify import Sound, verify
 
 TOLERANCE = Seconds(0.5)  # between what was to be in the MP3 and what is decoded from it
+
+_AGREES = Seconds(0.1)  # between the cuts and what was encoded ahead for them: some frames for the seams, no more
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +44,7 @@ class Assembled:
 
 
 async def assemble(cuts: Sequence[Cut], folder: Path, out: Path, *, quality: str, ffmpeg: str) -> Assembled:
-    """Make one MP3 at `out` from the cuts of the takes in `folder`, decode all of it, and sync it.
+    """Make one MP3 at `out` from the cuts of the takes in `folder`, decode all of it.
 
     MP3 takes of one format are joined without encoding; anything else is encoded at `quality` (V0 to V9, or a
     constant bit rate like 128k). What is damaged in a take is left out: the MP3 is then shorter than the cuts.
@@ -53,6 +59,11 @@ async def assemble(cuts: Sequence[Cut], folder: Path, out: Path, *, quality: str
     assembled = None
     if all(cut.take.format.codec is Codec.MP3 for cut in cuts):
         assembled = await _joined(cuts, folder, out, ffmpeg)
+    elif (encoded := await asyncio.to_thread(_encoded_ahead, cuts, folder, quality)) is not None:
+        assembled = await _joined(encoded, folder, out, ffmpeg)
+        if assembled is not None and abs(assembled.duration - _length(cuts)) > _AGREES:
+            log.info("what was encoded ahead is not all", action="ahead_unused", duration=assembled.duration)
+            assembled = None
     if assembled is None:
         assembled = await _encoded(cuts, folder, out, quality, ffmpeg)
 
@@ -77,6 +88,18 @@ async def _joined(cuts: Sequence[Cut], folder: Path, out: Path, ffmpeg: str) -> 
         return None
     rate, channels = joined.sample_rate, joined.channels
     return Assembled(sound.duration, sound.silent_share, rate, channels, joined.bit_rate, sound.peaks)
+
+
+def _encoded_ahead(cuts: Sequence[Cut], folder: Path, quality: str) -> list[Cut] | None:
+    """The same cuts, of the MP3s to which their takes were encoded while they grew; None if not all of them were."""
+    found = []
+    for cut in cuts:
+        is_mp3 = cut.take.format.codec is Codec.MP3
+        same = cut if is_mp3 else encoded_cut(cut, folder, quality=quality)
+        if same is None:
+            return None
+        found.append(same)
+    return found
 
 
 async def _encoded(cuts: Sequence[Cut], folder: Path, out: Path, quality: str, ffmpeg: str) -> Assembled:

@@ -71,7 +71,7 @@ async def encode(cuts: Sequence[Cut], folder: Path, out: Path, *, quality: str, 
         OSError: a take cannot be read.
     """
     folder, out = folder.absolute(), out.absolute()
-    pcm = await _common_format(cuts, folder, quality, ffmpeg)
+    pcm = await common_format([folder / cut.take.file for cut in cuts], quality=quality, ffmpeg=ffmpeg)
     arguments = encoding.encode_to_mp3(out, quality=quality, sample_rate=pcm.sample_rate, channels=pcm.channels)
     fed = 0
     async with _encoder(ffmpeg, arguments, folder) as sink:
@@ -93,13 +93,18 @@ def mp3_sample_rate(rate: Hertz, quality: str) -> Hertz:
     return Hertz(next((known for known in _SAMPLE_RATES if known >= max(rate, lowest)), _SAMPLE_RATES[-1]))
 
 
-async def _common_format(cuts: Sequence[Cut], folder: Path, quality: str, ffmpeg: str) -> Pcm:
-    """That of the best take, so that nothing of it is lost for another one."""
+async def common_format(takes: Sequence[Path], *, quality: str, ffmpeg: str) -> Pcm:
+    """That of the best take, so that nothing of it is lost for another one.
+
+    Raises:
+        ProcessingError: there is no sound in them.
+        FfmpegMissing: FFmpeg cannot be started.
+        OSError: a take cannot be read.
+    """
     rate, channels = 0, 1
-    for cut in cuts:
-        file = folder / cut.take.file
-        file.stat()  # one that is not there is another matter than one that cannot be decoded
-        _, output, _ = await run_to_end(ffmpeg, encoding.format_of(file), folder=folder, nice=NICE)
+    for take in takes:
+        take.stat()  # one that is not there is another matter than one that cannot be decoded
+        _, output, _ = await run_to_end(ffmpeg, encoding.format_of(take), folder=take.parent, nice=NICE)
         for line in output.splitlines():
             name, _, value = line.partition(" 0: ")
             if name == "#sample_rate":
@@ -107,7 +112,7 @@ async def _common_format(cuts: Sequence[Cut], folder: Path, quality: str, ffmpeg
             elif name == "#channel_layout_name" and value != "mono":
                 channels = 2
     if not rate:
-        raise ProcessingError(f"there is no sound in {_names(cuts)}")
+        raise ProcessingError(f"there is no sound in {', '.join(take.name for take in takes)}")
 
     return Pcm(mp3_sample_rate(Hertz(rate), quality), channels)
 

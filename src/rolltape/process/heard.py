@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rolltape.domain.errors import ProcessingError
 from rolltape.domain.mpeg import Header
-from rolltape.process.frames import FrameReader
+from rolltape.process.frames import FrameReader, NotJoinable
 from rolltape.process.hearing import Hearing, from_json, to_json
 from rolltape.process.join import PLACE_STEP, without_info
 from rolltape.process.verify import NICE, hear
@@ -23,6 +23,7 @@ LEVEL = 18  # frames whose loudest sample is measured together: half a second
 NAME = "heard.jsonl"  # beside the takes
 
 _HASH = 64  # characters
+_NEVER = 2**63  # bytes that no file has
 _EXACT = 0.0001  # s; what is decoded has a length in samples
 
 
@@ -66,10 +67,7 @@ class Piece:
     like: Header
     lead: bytes
     content: bytes
-
-    @property
-    def sha256(self) -> str:
-        return hash_of([self.lead, self.content])
+    sha256: str  # of both
 
     @property
     def is_complete(self) -> bool:
@@ -97,6 +95,10 @@ class Pieces:
         self._like: Header | None = None
         self._enough = 0  # bytes the file must have before it is worth to look for the next piece
 
+    def may_have_grown(self) -> bool:
+        """Whether it is worth to ask for the next one. Raises OSError: the file is not there."""
+        return self._file.stat().st_size > self._enough
+
     def next(self) -> Piece | None:
         """The next one; None if it is not there yet. Reads the disk. One with a break in its frames is left out.
 
@@ -104,10 +106,14 @@ class Pieces:
             NotJoinable: the file has other things in it than frames of one format.
             OSError: it cannot be read.
         """
-        while self._file.stat().st_size > self._enough:
+        while self.may_have_grown():
             with self._file.open("rb") as file:
                 reader = FrameReader(file, self._like)
-                found = _cut(reader, self._at)
+                try:
+                    found = _cut(reader, self._at)
+                except NotJoinable:
+                    self._enough = _NEVER
+                    raise
             self._like = reader.like
             if found is None:
                 grows_by = PIECE * (self._like.size if self._like else 0)
@@ -166,6 +172,6 @@ def _cut(reader: FrameReader, at: int | None) -> tuple[Piece | None, int] | None
         if last < run.frames:
             assert reader.like is not None
             whole = bytes(frames)
-            piece = Piece(reader.like, whole[:lead_size], whole[lead_size:]) if is_whole else None
+            piece = Piece(reader.like, whole[:lead_size], whole[lead_size:], hash_of([whole])) if is_whole else None
             return piece, next_at
     return None
