@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 from rolltape.domain.errors import ProcessingError
 from rolltape.domain.recording import Cut
@@ -25,6 +26,7 @@ FORMATS = {".aac": "aac", ".mka": "matroska"}  # of takes, by their suffix
 ENCODED = "ahead-*.mp3"  # what they are encoded to, beside them
 
 _DELAY = 1105  # samples by which a sound comes later in the MP3: 576 by LAME, 529 by every decoder of layer III
+_NOTE = {"take_size": int, "sha256": str, "quality": str, "sample_rate": int, "size": int}
 _BLOCK = 256 * 1024  # bytes handed over at a time
 
 
@@ -39,6 +41,7 @@ class Encoding:
         self._run = run
         self._source = source
         self._fed = hashlib.sha256()
+        self._size = 0  # bytes of it
 
     @classmethod
     async def start(cls, take: Path, *, quality: str, ffmpeg: str) -> "Encoding":
@@ -102,6 +105,7 @@ class Encoding:
         if code != 0:
             await self._ended(code)
         note = {
+            "take_size": self._size,
             "sha256": self._fed.hexdigest(),
             "quality": self._quality,
             "sample_rate": self._pcm.sample_rate,
@@ -120,6 +124,7 @@ class Encoding:
     def _read(self) -> bytes:
         block = self._source.read(_BLOCK)
         self._fed.update(block)
+        self._size += len(block)
         return block
 
     async def _ended(self, code: int) -> None:
@@ -136,13 +141,9 @@ def encoded_cut(cut: Cut, folder: Path, *, quality: str) -> Cut | None:
     """The same cut of the MP3 that a take was encoded to; None unless all of the take was. Reads all of the take."""
     take = folder / cut.take.file
     out = encoded_file(take)
-    try:
-        note = json.loads(_note_of(out).read_text("utf-8", "replace"))
-        rate = Hertz(int(note["sample_rate"]))
-        is_this = note["quality"] == quality and note["size"] == out.stat().st_size and rate > 0
-        if not is_this or note["sha256"] != _hash(take):
-            return None
-    except (FileNotFoundError, ValueError, TypeError, KeyError, RecursionError):
+    note = _note(take)
+    rate = Hertz(note.get("sample_rate", 0))
+    if rate <= 0 or note.get("quality") != quality or note.get("size") != _size(out) or note["sha256"] != _hash(take):
         return None
     return replace(
         cut,
@@ -160,11 +161,28 @@ def remove_unfinished(folder: Path) -> None:
 
 def is_encoded(take: Path) -> bool:
     """Whether it was encoded to its end, as it seems; what is in the files is looked at when it counts."""
-    return _note_of(encoded_file(take)).exists()
+    return bool(note := _note(take)) and note["take_size"] == _size(take)
 
 
 def _note_of(out: Path) -> Path:
     return out.with_suffix(".json")
+
+
+def _note(take: Path) -> dict[str, Any]:
+    """What was noted when a take was encoded to its end; {} if that does not read as such a note, or there is none."""
+    try:
+        note = json.loads(_note_of(encoded_file(take)).read_text("utf-8", "replace"))
+        types = {name: type(value) for name, value in note.items()}
+    except (FileNotFoundError, ValueError, AttributeError, RecursionError):
+        return {}
+    return note if types == _NOTE else {}
+
+
+def _size(file: Path) -> int | None:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def _hash(file: Path) -> str:

@@ -83,7 +83,7 @@ def _copy(cut: Cut, before: Seconds, reader: FrameReader, writer: "_Writer") -> 
         first, last = max(0, begin - number), min(run.frames, end - number)
         if first < last:
             if begin >= number:
-                writer.seam(head, run.frame(first), _main_data_before(run, first, tail, head.reservoir))
+                writer.seam(run.frame(first), _main_data_before(run, first, tail, head.reservoir))
             elif not run.continues:
                 writer.break_off()
             writer.write(run, first, last, number)
@@ -141,11 +141,13 @@ class _Writer:
         self._marks: list[int] = []  # where every SEEK_STEPth frame begins
         self._places: list[Place] = []
 
-    def seam(self, head: Header, frame: bytes, before: bytes) -> None:
+    def seam(self, frame: bytes, before: bytes) -> None:
         """A cut begins with `frame`; `before` is the main data before it in its take."""
-        reach = main_data_begin(frame, reservoir.head_of(frame))
+        own = reservoir.head_of(frame)
+        reach = main_data_begin(frame, own)
         before = before[-reach:] if reach else b""
-        self._room = self._begin(head, before) if self.like is None else self._widen_last(before)
+        # Like this frame, not like one of an encoder's header: FFmpeg takes a first frame of another mode for junk.
+        self._room = self._begin(own, before) if self.like is None else self._widen_last(before)
 
     def break_off(self) -> None:
         """Frames are missing before the next one."""
