@@ -1,5 +1,7 @@
 """What was heard of pieces adds up."""
 
+from dataclasses import replace
+
 import pytest
 
 from rolltape.domain.units import Seconds
@@ -47,6 +49,7 @@ def test_of_nothing_nothing_is_silent():
 
 def test_what_was_kept_is_what_is_read():
     kept = heard(4, (0, 1.25), (3, 4), levels=(0.0, 1.0, 51 / 255))
+    kept = replace(kept, blocks={-2310: 4, -7000: 1})
 
     assert from_json(to_json(kept)) == kept
 
@@ -59,16 +62,21 @@ def test_what_was_kept_is_what_is_read():
         "[]",
         "7",
         "{}",
-        '{"duration": -1, "silences": [], "levels": ""}',
-        '{"duration": NaN, "silences": [], "levels": ""}',
-        '{"duration": Infinity, "silences": [], "levels": ""}',
-        '{"duration": 3, "silences": [[2, 1]], "levels": ""}',
-        '{"duration": 3, "silences": [[1, 4]], "levels": ""}',
-        '{"duration": 3, "silences": [[1, 2], [1, 2]], "levels": ""}',
-        '{"duration": 3, "silences": 5, "levels": ""}',
-        '{"duration": 3, "silences": [], "levels": "xy"}',
-        '{"duration": 3, "silences": [], "levels": 5}',
-        '{"duration": "a", "silences": [], "levels": ""}',
+        '{"duration": -1, "silences": [], "levels": "", "blocks": {}}',
+        '{"duration": NaN, "silences": [], "levels": "", "blocks": {}}',
+        '{"duration": Infinity, "silences": [], "levels": "", "blocks": {}}',
+        '{"duration": 3, "silences": [[2, 1]], "levels": "", "blocks": {}}',
+        '{"duration": 3, "silences": [[1, 4]], "levels": "", "blocks": {}}',
+        '{"duration": 3, "silences": [[1, 2], [1, 2]], "levels": "", "blocks": {}}',
+        '{"duration": 3, "silences": 5, "levels": "", "blocks": {}}',
+        '{"duration": 3, "silences": [], "levels": "xy", "blocks": {}}',
+        '{"duration": 3, "silences": [], "levels": 5, "blocks": {}}',
+        '{"duration": 3, "silences": [], "levels": ""}',
+        '{"duration": 3, "silences": [], "levels": "", "blocks": []}',
+        '{"duration": 3, "silences": [], "levels": "", "blocks": {"a": 1}}',
+        '{"duration": 3, "silences": [], "levels": "", "blocks": {"-2300": 0}}',
+        '{"duration": 3, "silences": [], "levels": "", "blocks": {"-7001": 1}}',
+        '{"duration": "a", "silences": [], "levels": "", "blocks": {}}',
         "[" * 100_000,
     ],
 )

@@ -17,7 +17,7 @@ _CONFIG = """
   <limits>
     <clients>2000</clients><sources>60</sources><queue-size>2097152</queue-size>
     <client-timeout>30</client-timeout><header-timeout>15</header-timeout><source-timeout>10</source-timeout>
-    <burst-on-connect>1</burst-on-connect><burst-size>65535</burst-size>
+    <burst-on-connect>1</burst-on-connect><burst-size>{burst}</burst-size>
   </limits>
   <authentication>
     <source-password>source</source-password><relay-password>relay</relay-password>
@@ -89,8 +89,8 @@ class Icecast:
 
 
 @contextlib.contextmanager
-def icecast(folder: Path, *, port: int | None = None) -> Iterator[Icecast]:
-    """An Icecast with a burst of 64 KiB, until the block ends. `folder` is for its logs, where anyone may write."""
+def icecast(folder: Path, *, port: int | None = None, burst: int = 65535) -> Iterator[Icecast]:
+    """An Icecast, until the block ends. `burst` is in bytes; `folder` is for its logs, where anyone may write."""
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o777)
     # Icecast gives up root: every folder above has to let it through.
@@ -99,7 +99,7 @@ def icecast(folder: Path, *, port: int | None = None) -> Iterator[Icecast]:
             above.chmod(above.stat().st_mode | 0o011)
     server = Icecast(port or free_port(), folder)
     config = folder / "icecast.xml"
-    config.write_text(_CONFIG.format(port=server.port, folder=folder))
+    config.write_text(_CONFIG.format(port=server.port, folder=folder, burst=burst))
     command: list[str | Path] = [program("icecast2"), "-c", config]
     with running(command, log=folder / "stdout.log", ready=lambda: answers(server.port)) as process:
         # It answers before its statistics have begun, and a request then makes it crash (2.4.4).

@@ -148,8 +148,8 @@ def rolltape(folder: Path, **env: str) -> Iterator[Rolltape]:
     """A running Rolltape until the block ends. `env` are its settings, by the names of the environment."""
     folder.mkdir(parents=True, exist_ok=True)
     service = Rolltape(folder, env)
-    service.start()
     try:
+        service.start()
         yield service
     finally:
         if service.process is not None:

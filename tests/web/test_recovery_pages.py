@@ -42,11 +42,13 @@ async def test_it_is_dismissed_by_a_button_and_by_a_program(client: Client, brow
 
 
 async def test_a_search_is_begun_by_a_button_and_by_a_program(client: Client, browser: Browser) -> None:
+    recovery = client.bench.services.recovery
     answer = await browser.submit("/system/recovery/search")
-    await client.bench.services.recovery.close()
+    await recovery.close()
     begun = await client.call("POST", "/api/recovery/search")
-    busy = await client.request("POST", "/api/recovery/search")
-    await client.bench.services.recovery.close()
+    await recovery.close()
+    async with recovery._searching:  # as long as a search is under way
+        busy = await client.request("POST", "/api/recovery/search")
 
     assert answer.headers["location"] == "/system?note=searching"
     assert begun["search"]["refused"] == 0

@@ -4,9 +4,10 @@ One JSON object per line, beside the takes. `read_journal` believes nothing: a p
 full of zeros, and a take that is longer or shorter than the journal knew.
 
     window   opens, start, end, closes            what is to be recorded; the last one counts
-    opened   take, file, codec, sample_rate, channels
+    opened   take, file, codec, sample_rate, channels, continues
     sync     take, begins, media, bytes           every few seconds: `media` is seconds of audio
     closed   take, begins, media, bytes, ended_by
+    resumed  take, begins, media, bytes           a new connection goes on with a take that had ended
     station  name
     title    title, take, media                   the last two where a take was under way
     stopped                                       the user ended it
@@ -50,7 +51,6 @@ class _Reading:
     """A journal while it is read."""
 
     takes: dict[int, TakeFacts] = field(default_factory=dict)
-    sizes: dict[int, int] = field(default_factory=dict)  # in bytes, at the last sync
     closed: set[int] = field(default_factory=set)
     window: Window | None = None
     station: str | None = None
@@ -149,11 +149,15 @@ def _note(reading: _Reading, line: dict[str, Any]) -> None:
         case "opened":
             take = _opened(line)
             reading.takes[take.number] = take
-        case "sync" | "closed" as event:
-            reading.takes[line["take"]] = _grown(reading.takes[line["take"]], line)
-            reading.sizes[line["take"]] = max(0, int(line["bytes"]))
+        case "sync" | "closed" | "resumed" as event:
+            number = line["take"]
+            take = _grown(reading.takes[number], line)
             if event == "closed":
-                reading.closed.add(line["take"])
+                reading.closed.add(number)
+            elif event == "resumed":
+                reading.closed.discard(number)
+                take = replace(take, connections=take.connections + 1, ended_by=INTERRUPTED)
+            reading.takes[number] = take
         case "station":
             reading.station = str(line["name"])
         case "title":
@@ -169,18 +173,20 @@ def _opened(line: dict[str, Any]) -> TakeFacts:
     number, file = line["take"], str(line["file"])
     if not isinstance(number, int) or Path(file).name != file or file in ("", ".", ".."):
         raise ValueError("a take of no name")
-    return TakeFacts(number, file, _format(line), _moment(line["at"]), Seconds(0), INTERRUPTED)
+    continues = line.get("continues") is True
+    return TakeFacts(number, file, _format(line), _moment(line["at"]), Seconds(0), INTERRUPTED, continues=continues)
 
 
 def _grown(take: TakeFacts, line: dict[str, Any]) -> TakeFacts:
     seconds = float(line["media"])
     if not 0 <= seconds < float("inf"):
         raise ValueError("no span of time")
-    size = int(line["bytes"])
+    size = max(0, int(line["bytes"]))
     bit_rate = BitsPerSecond(round(size * 8 / seconds / 1000) * 1000) if seconds >= 1 and size > 0 else None
     format = replace(take.format, bit_rate=bit_rate)
     ended_by = str(line.get("ended_by", take.ended_by))
-    return replace(take, begins=_moment(line["begins"]), duration=Seconds(seconds), format=format, ended_by=ended_by)
+    begins = _moment(line["begins"])
+    return replace(take, begins=begins, duration=Seconds(seconds), format=format, ended_by=ended_by, size=size)
 
 
 def _settled(reading: _Reading, take: TakeFacts, folder: Path) -> TakeFacts | None:
@@ -188,15 +194,14 @@ def _settled(reading: _Reading, take: TakeFacts, folder: Path) -> TakeFacts | No
     path = folder / take.file
     if not path.is_file():
         return None
-    size = reading.sizes.get(take.number, 0)
-    if take.number in reading.closed and path.stat().st_size >= size:
+    if take.number in reading.closed and path.stat().st_size >= take.size:
         return take if take.duration > 0 else None
-    seconds = measure(path, take.format.codec, known=take.duration, size=size)
-    if not seconds:
+    found = measure(path, take.format.codec, known=take.duration, size=take.size)
+    if not found.seconds:
         return None
     # Before the first sync nothing is known of the burst: the take cannot have begun later than the file ends.
-    begins = take.begins if take.duration else min(take.begins, _written(path) - timedelta(seconds=seconds))
-    return replace(take, begins=begins, duration=seconds)
+    begins = take.begins if take.duration else min(take.begins, _written(path) - timedelta(seconds=found.seconds))
+    return replace(take, begins=begins, duration=found.seconds, size=found.size)
 
 
 def _written(path: Path) -> datetime:

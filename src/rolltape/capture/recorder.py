@@ -116,13 +116,12 @@ class Recorder:
             return Progress(Seconds(0), 0, None, None, 0, 0, False)
         takes = tape.facts()
         so_far = account(takes, self._window)
-        size = sum(round(take.duration * (take.format.bit_rate or 0) / 8) for take in tape.done)
         return Progress(
             recorded=so_far.recorded,
-            bytes=size + (tape.take.size if tape.take else 0),
+            bytes=sum(take.size for take in takes),
             bit_rate=takes[-1].format.bit_rate if takes else None,
             title=tape.current_title or None,
-            takes=len(takes),
+            takes=so_far.takes,
             gaps=len(so_far.gaps),
             connected=tape.is_connected,
         )
@@ -164,8 +163,7 @@ class Recorder:
 
     def _failed(self, error: SourceError, tape: Tape) -> Seconds:
         """Close the take, tell what happened, and say how long to wait."""
-        take = tape.take
-        lasted = Seconds(monotonic() - take.opened) if take is not None and take.media else Seconds(0)
+        lasted = tape.lasted
         tape.close_take(error.message)
         delay = self._attempts.failed(error, lasted=lasted)
         self._tell("lost" if lasted else "failed", error.message)

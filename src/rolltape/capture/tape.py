@@ -1,9 +1,8 @@
 """The takes of a session on disk, and what is known of them.
 
-Every connection begins a take of its own. What a server sends twice is not looked for here yet: `begin` is where
-the frames of a new connection will be matched to the end of the take before (SPEC 1.5), and `append` where the ones
-that were there already will be left out. Until then the clock tells which of two overlapping takes counts
-(`domain.recording.account`).
+A connection begins a take of its own, unless its first frames are in the last take already: then that one goes on
+behind the last frame it has (`splice`). What comes after a pause goes on as well, unless the clock says that something
+is missing. As long as that cannot be said, the frames are on trial, in memory.
 """
 
 import asyncio
@@ -11,18 +10,20 @@ import contextlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import cache, partial
-from math import inf, isfinite
 from pathlib import Path
 from time import monotonic
 
 from rolltape.capture.clock import Clock
+from rolltape.capture.flow import Flow
+from rolltape.capture.frames import HEADERS
 from rolltape.capture.journal import JournalWriter, format_fields
-from rolltape.capture.measure import measure
 from rolltape.capture.source import Station
+from rolltape.capture.splice import Match, Splice, read_tail
+from rolltape.capture.take import Take
+from rolltape.domain.recording import CLOCK
 from rolltape.domain.take import AudioFormat, TakeFacts
-from rolltape.domain.units import BitsPerSecond, Bytes, Seconds
+from rolltape.domain.units import Bytes, Seconds
 
 PAUSE = Seconds(3)  # without audio: what follows may have lost its place on the clock
 _DISK_THREADS = 2  # a disk does one thing at a time
@@ -33,85 +34,45 @@ def _disk() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_DISK_THREADS, "sync")
 
 
-class Take:
-    """The take that is being recorded.
+class _Trial:
+    """Frames of which it is not known yet whether they go on with the last take.
 
-    A server sends its last seconds at once to whoever connects, then as they are played. So audio is on time when it
-    comes earliest, measured against its place in the take; that moment says when the take begins.
+    Those of a new connection have a `splice`. Those that came after a pause of `silence` have none: they go on with
+    the present take, or with a new one.
     """
 
-    def __init__(self, number: int, path: Path, format: AudioFormat, *, ours: bool) -> None:
-        """`ours`: we write the file, not FFmpeg."""
-        self.number = number
-        self.path = path
+    def __init__(self, format: AudioFormat, suffix: str, *, splice: Splice | None = None, silence: float = 0) -> None:
         self.format = format
-        self.size = 0
-        self.media = 0.0  # seconds
-        self.zero = inf  # when it begins, by the monotonic clock
-        self.opened = monotonic()
-        self.arrived = self.opened  # the last audio, by the same clock
-        self.is_draining = False  # what comes now came a while ago, and waited in the network's buffers
-        self.pause = 0.0  # the longest recent one between two arrivals, in seconds
-        self._file = (
-            os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600) if ours else None
-        )
+        self.suffix = suffix
+        self.splice = splice
+        self.silence = silence
+        self.pieces: list[tuple[bytes, float]] = []
 
-    def append(self, data: bytes, seconds: float) -> None:
-        assert self._file is not None
-        left = data
-        while left:
-            left = left[os.write(self._file, left) :]
-        self.reached(self.media + seconds, self.size + len(data))
+    def add(self, frames: bytes, seconds: float) -> None:
+        self.pieces.append((frames, seconds))
+        if self.splice is not None:
+            self.splice.feed(frames)
 
-    def reached(self, media: float, size: int) -> None:
-        """The take holds `media` seconds now."""
-        if media <= self.media:
-            self.size = max(size, self.size)
-            return
-        now = monotonic()
-        self.media, self.size = media, size
-        self.zero = min(self.zero, now - media)
-        if not self.is_draining:
-            self.pause = max(now - self.arrived, self.pause * 0.99)
-            self.arrived = now
-
-    def facts(self, clock: Clock, ended_by: str) -> TakeFacts:
-        bit_rate = BitsPerSecond(round(self.size * 8 / self.media / 1000) * 1000) if self.media >= 1 else None
-        begins = clock.moment(self.zero if isfinite(self.zero) else self.opened)
-        format = replace(self.format, bit_rate=bit_rate)
-        return TakeFacts(self.number, self.path.name, format, begins, Seconds(self.media), ended_by)
-
-    def sync(self) -> None:
-        """Put it on the disk. Waits for the disk."""
-        ours = self._file
-        if ours is not None:
-            os.fdatasync(ours)
-            return
-        with contextlib.suppress(FileNotFoundError):
-            file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fdatasync(file)
-            finally:
-                os.close(file)
-
-    def finish(self) -> None:
-        """No more audio comes: see how much there is in the end."""
-        if self._file is None:
-            self.size = self.path.stat().st_size
-            self.media = measure(self.path, self.format.codec, known=Seconds(self.media), size=self.size)
-
-    def close(self) -> None:
-        """Put it on the disk and close it. Waits for the disk."""
-        try:
-            self.sync()
-        finally:
-            if self._file is not None:
-                os.close(self._file)
-                self._file = None
+    def unseen(self, seen: int) -> list[tuple[bytes, float]]:
+        """What comes behind the first `seen` bytes, which are whole frames."""
+        header = HEADERS[self.format.codec]
+        left = []
+        for frames, seconds in self.pieces:
+            at = 0
+            while at < len(frames) and seen > 0:
+                first = header(frames, at)
+                assert first is not None, "only whole frames come here"
+                at, seen, seconds = at + first.size, seen - first.size, seconds - first.seconds
+            if at < len(frames):
+                left.append((frames[at:], seconds))
+        return left
 
 
 class Tape:
-    """The takes of a session: a `Sink` for its sources. `done` are the closed ones."""
+    """The takes of a session: a `Sink` for its sources. `done` are the closed ones.
+
+    `flow` is how audio comes by the present connection, None as long as none has sent any.
+    """
 
     def __init__(
         self, folder: Path, clock: Clock, done: list[TakeFacts], *, on_event: Callable[[str, str], None]
@@ -122,9 +83,12 @@ class Tape:
         self._on_event = on_event
         self._syncing: asyncio.Future[None] | None = None
         self._closing: list[asyncio.Future[None]] = []
+        self._trial: _Trial | None = None
+        self._began = 0.0  # when the present connection sent its first audio, by the monotonic clock
         self.journal = JournalWriter(folder)
         self.done = done
         self.take: Take | None = None
+        self.flow: Flow | None = None
         self.is_connected = False
         self.station: str | None = None
         self.current_title: str | None = None
@@ -152,34 +116,73 @@ class Tape:
         self._on_event(kind, message)
 
     def begin(self, format: AudioFormat, suffix: str, *, ours: bool = True) -> Path:
-        if self.take is not None:
+        if self.flow is not None:
             self.close_take("The format of the stream changed.")
             self.is_connected = True
-        number = self._free_number()
-        path = self.folder / f"take-{number:03d}{suffix}"
-        self.take = Take(number, path, format, ours=ours)
-        self.journal.write("opened", self._clock.now(), take=number, file=path.name, **format_fields(format))
-        self._on_event("format", f"Take {number}: {describe(format)}.")
-        return path
+        self.flow = Flow()
+        self._began = self.flow.opened
+        splice = self._splice(format, suffix) if ours else None
+        if splice is None:
+            return self._open(format, suffix, ours=ours).path
+        self._trial = _Trial(format, suffix, splice=splice)
+        return self.folder / self.done[-1].file
 
     def append(self, frames: bytes, seconds: Seconds) -> None:
-        assert self.take is not None
-        silence = monotonic() - self.take.arrived
-        if self.take.media and silence > max(PAUSE, 3 * self.take.pause):
-            self._begin_anew(self.take, silence)
-        self.take.append(frames, seconds)
+        assert self.flow is not None
+        if self._trial is None and self.take is not None and self._has_paused(self.flow):
+            self._trial = _Trial(self.take.format, self.take.path.suffix, silence=self.flow.silence)
+            # Some servers send in gushes; the next one is no surprise.
+            self.flow = Flow(pause=self.flow.silence)
+        self.flow.came(seconds)
+        if self._trial is None:
+            assert self.take is not None
+            self.take.append(frames, seconds)
+        else:
+            self._trial.add(frames, seconds)
+            self.judge()
 
     def reached(self, seconds: Seconds, size: Bytes) -> None:
+        assert self.flow is not None
         assert self.take is not None
+        if seconds > self.take.media:
+            self.flow.came(seconds - self.take.media)
         self.take.reached(seconds, size)
 
     # For the recorder:
+
+    @property
+    def lasted(self) -> Seconds:
+        """How long the present connection has been sending audio."""
+        return Seconds(monotonic() - self._began) if self.flow is not None and self.flow.media else Seconds(0)
+
+    @property
+    def reaches(self) -> float:
+        """Up to when there is audio by the present connection, by the monotonic clock."""
+        assert self.flow is not None
+        return self.flow.ends if self._trial is not None or self.take is None else self.take.ends
+
+    @property
+    def lag(self) -> Seconds:
+        """How much later than the audio before it the present connection sends its own: another server may."""
+        if self.take is None or self.flow is None or self._trial is not None or not self.flow.media:
+            return Seconds(0)
+        return Seconds(max(0.0, self.flow.ends - self.take.ends))
 
     def facts(self, ended_by: str = "") -> list[TakeFacts]:
         """All takes with audio, the present one too."""
         if self.take is None or not self.take.media:
             return self.done
         return [*self.done, self.take.facts(self._clock, ended_by)]
+
+    def judge(self, *, at_end: bool = False) -> None:
+        """Where it can be said now, put what is on trial where it belongs. `at_end`: no more of it comes."""
+        trial = self._trial
+        if trial is None or not trial.pieces:
+            return
+        if trial.splice is None:
+            self._judge_pause(trial, at_end=at_end)
+        else:
+            self._judge_splice(trial, trial.splice, at_end=at_end)
 
     def sync_soon(self) -> None:
         """Note how far the take is, and have it put on the disk by another thread."""
@@ -190,7 +193,10 @@ class Tape:
 
     def close_take(self, ended_by: str) -> None:
         """End the present take, if there is one, and be ready for the next. `close` waits until it is on the disk."""
+        self.judge(at_end=True)
+        self._trial = None
         self.is_connected = False
+        self.flow = None
         take, self.take = self.take, None
         if take is None:
             return
@@ -214,15 +220,79 @@ class Tape:
         """Done by another thread, because it waits for the disk."""
         return asyncio.get_running_loop().run_in_executor(_disk(), action)
 
-    def _begin_anew(self, take: Take, silence: float) -> None:
-        """A take of its own for what comes after a pause: only its own clock tells whether any audio is missing."""
-        why = f"Nothing came for {silence:.1f} s."
-        self.close_take(why)
-        self.begin(take.format, take.path.suffix)
-        self.is_connected = True
+    # What goes on, and what begins anew:
+
+    def _splice(self, format: AudioFormat, suffix: str) -> Splice | None:
+        """What matches the new connection to the last take; None where that cannot be what it goes on with."""
+        if not self.done or format.codec not in HEADERS:
+            return None
+        last = self.done[-1]
+        path = self.folder / last.file
+        if not _is_alike(format, last.format) or path.suffix != suffix:
+            return None
+        try:
+            tail = read_tail(path, last.size, last.duration)
+        except OSError:  # it was taken away; the new connection gets a take of its own
+            return None
+        return Splice(tail, format.codec, is_all=len(tail) == last.size)
+
+    def _judge_splice(self, trial: _Trial, splice: Splice, *, at_end: bool) -> None:
+        assert self.flow is not None
+        last = self.done[-1]
+        missing = self.flow.zero - self._clock.monotonic(last.ends)
+        result = splice.result(Seconds(-missing), clock_is_sure=at_end or self.flow.is_even)
+        if result is None:
+            return
+        if isinstance(result, Match):
+            self._resume(last, trial.unseen(result.seen))
+        else:
+            self._open(trial.format, trial.suffix)
+            self._fill(trial.pieces)
+        self._trial = None
+
+    def _judge_pause(self, trial: _Trial, *, at_end: bool) -> None:
+        assert self.flow is not None
         assert self.take is not None
-        self.take.pause = silence  # some servers send in gushes; the next one is no surprise
-        self._on_event("paused", why)
+        if not at_end and not self.flow.is_even:
+            return
+        if self.flow.zero - self.take.ends > CLOCK:
+            flow, why = self.flow, f"Nothing came for {trial.silence:.1f} s."
+            self._trial = None
+            self.close_take(why)
+            self.flow, self.is_connected = flow, True
+            self._open(trial.format, trial.suffix, continues=True)
+            self._on_event("paused", why)
+        self._fill(trial.pieces)
+        self._trial = None
+
+    def _open(self, format: AudioFormat, suffix: str, *, ours: bool = True, continues: bool = False) -> Take:
+        number = self._free_number()
+        path = self.folder / f"take-{number:03d}{suffix}"
+        self.take = Take(number, path, format, ours=ours, continues=continues)
+        more = {"continues": True} if continues else {}
+        self.journal.write("opened", self._clock.now(), take=number, file=path.name, **format_fields(format), **more)
+        self._on_event("format", f"Take {number}: {describe(format)}.")
+        return self.take
+
+    def _resume(self, last: TakeFacts, unseen: list[tuple[bytes, float]]) -> None:
+        """Go on with the last take."""
+        self.take = Take.resumed(last, self.folder, clock=self._clock)
+        self.done = self.done[:-1]
+        self._write_take("resumed", self.take)
+        self._fill(unseen)
+        self._on_event("spliced", "It goes on where the last connection ended; nothing is missing, nothing doubled.")
+
+    def _fill(self, pieces: list[tuple[bytes, float]]) -> None:
+        """Put into the take what was on trial."""
+        assert self.take is not None
+        assert self.flow is not None
+        if not self.take.media:
+            self.take.zero = self.flow.zero
+        for frames, seconds in pieces:
+            self.take.append(frames, seconds)
+
+    def _has_paused(self, flow: Flow) -> bool:
+        return flow.media > 0 and flow.silence > max(PAUSE, 3 * flow.pause)
 
     def _sync(self, take: Take) -> None:
         # The take may be closed meanwhile; closing puts it on the disk itself.
@@ -258,3 +328,7 @@ def describe(format: AudioFormat) -> str:
 
 
 _CODEC_NAMES = {"vorbis": "Vorbis", "opus": "Opus", "other": "another format"}
+
+
+def _is_alike(one: AudioFormat, other: AudioFormat) -> bool:
+    return (one.codec, one.sample_rate, one.channels) == (other.codec, other.sample_rate, other.channels)

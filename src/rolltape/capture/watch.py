@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable
 from time import monotonic
 
+from rolltape.capture.flow import Flow
 from rolltape.capture.source import Source
-from rolltape.capture.tape import Take, Tape
+from rolltape.capture.tape import Tape
 from rolltape.domain.errors import SourceError, SourceLost
 from rolltape.domain.units import Seconds
 
@@ -17,6 +18,7 @@ GATHER = Seconds(0.5)  # of audio may wait in the network's buffers
 QUIET = Seconds(2)  # without audio: then nothing may wait there
 SHORTEST_GRACE = Seconds(0.5)  # for the last seconds of the window to arrive
 LONGEST_GRACE = Seconds(12)  # an HLS segment is rarely longer
+LONGEST_LAG = Seconds(30)  # of a server that sends later than the one before it
 SLOWEST = 0.25  # of real time; what comes more slowly over `stall_timeout` has stalled
 
 
@@ -35,7 +37,7 @@ class Watch:
         self._receiving: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._reason: SourceError | None = None
-        self._mark = (monotonic(), 0.0)  # when the rate was looked at last, and the media time then
+        self._mark = (monotonic(), 0.0)  # when the rate was looked at last, and what had come then
         self._gathers = Seconds(0)
         self._synced = 0.0
 
@@ -65,16 +67,17 @@ class Watch:
         """See how it goes, and look again a little later."""
         if self._timer is not None:
             self._timer.cancel()
-        now, closes, take = monotonic(), self._closes(), self._tape.take
-        if now >= closes and _has_all(take, closes, now):
+        self._tape.judge()
+        now, closes, flow = monotonic(), self._closes(), self._tape.flow
+        if now >= closes and (flow is None or self._has_all(flow, closes, now)):
             self._end(None)
             return
-        stalled = self._stalled(take, now) if take is not None else None
+        stalled = self._stalled(flow, now) if flow is not None else None
         if stalled is not None:
             self._end(stalled)
             return
-        if take is not None:
-            self._care_for(take, now, closes)
+        if flow is not None:
+            self._care_for(flow, now, closes)
         delay = LAST_TICKS if now >= closes - LAST else min(TICK, closes - LAST - now)
         self._timer = self._loop.call_later(delay, self.look)
 
@@ -83,39 +86,39 @@ class Watch:
         if self._receiving is not None:
             self._receiving.cancel()
 
-    def _stalled(self, take: Take, now: float) -> SourceLost | None:
+    def _stalled(self, flow: Flow, now: float) -> SourceLost | None:
         """What is wrong with the flow of audio, if anything."""
-        if now - take.arrived > self._stall_timeout:
+        if flow.silence > self._stall_timeout:
             return SourceLost(f"No audio came for {self._stall_timeout:.0f} s.", code="stalled")
         since, media = self._mark
-        if now - since < self._stall_timeout:
+        if now - since < self._stall_timeout or flow.silence > QUIET:  # a silence has a time-out of its own
             return None
-        self._mark = (now, take.media)
-        if 0 <= take.media - media < SLOWEST * (now - since):
-            share = (take.media - media) / (now - since)
+        self._mark = (now, flow.media)
+        if 0 <= flow.media - media < SLOWEST * (now - since):
+            share = (flow.media - media) / (now - since)
             return SourceLost(f"The audio came at {share:.0%} of the speed that it plays at.", code="too_slow")
         return None
 
-    def _care_for(self, take: Take, now: float, closes: float) -> None:
-        is_urgent = now >= closes - LAST - TICK or now - take.arrived > QUIET
-        gathers = Seconds(0) if is_urgent or now - take.opened < QUIET else GATHER
+    def _care_for(self, flow: Flow, now: float, closes: float) -> None:
+        is_urgent = now >= closes - LAST - TICK or flow.silence > QUIET
+        gathers = Seconds(0) if is_urgent or now - flow.opened < QUIET else GATHER
         if gathers != self._gathers:
             self._gathers = gathers
             self._source.gather(gathers)
             if not gathers:
-                self._drain(take)
-        if take.media and now - self._synced >= SYNC:
+                self._drain(flow)
+        if flow.media and now - self._synced >= SYNC:
             self._synced = now
             self._tape.sync_soon()
 
-    def _drain(self, take: Take) -> None:
+    def _drain(self, flow: Flow) -> None:
         """Let what waits in the network's buffers come without being taken for new. It comes in the next round."""
-        take.is_draining = True
-        self._loop.call_soon(self._loop.call_soon, setattr, take, "is_draining", False)
+        flow.is_draining = True
+        self._loop.call_soon(self._loop.call_soon, setattr, flow, "is_draining", False)
 
-
-def _has_all(take: Take | None, closes: float, now: float) -> bool:
-    """Whether the take reaches to the end of the window, or will not soon."""
-    if take is None or take.zero + take.media >= closes:
-        return True
-    return now >= closes + min(max(take.pause * 1.2, SHORTEST_GRACE), LONGEST_GRACE)
+    def _has_all(self, flow: Flow, closes: float, now: float) -> bool:
+        """Whether there is audio up to the end of the window, or will not be soon."""
+        if self._tape.reaches >= closes:
+            return True
+        grace = min(max(flow.pause * 1.2, SHORTEST_GRACE), LONGEST_GRACE)
+        return now >= closes + grace + min(self._tape.lag, LONGEST_LAG)

@@ -1,6 +1,6 @@
 """A recording: the finished MP3 of a session, and the account of every second of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -12,6 +12,8 @@ GAP = Seconds(0.1)  # what is missing for longer inside a recording is a gap, an
 PUNCTUAL = Seconds(1)  # audio that begins or ends within this of the plan is on time
 SILENT_SHARE = 0.9  # of the audio; from there on the recording is silent
 CLOCK = Seconds(0.3)  # how far our clock may place audio wrongly; takes that overlap by no more are joined as they came
+NOTICED = Seconds(2)  # a silence that lasts as long is noticed; speech and the gaps between songs are silent for less
+MOST_SILENCES = 500  # in the map of a recording: the longest ones
 RESENT = timedelta(minutes=2)  # the most a server sends again; who connects gets seconds, and of HLS a few segments
 
 
@@ -36,6 +38,14 @@ class Gap:
     length: Seconds
     cause: str
     position: Seconds
+
+
+@dataclass(frozen=True)
+class Silence:
+    """A stretch of audio below -60 dBFS. `start` counts from the start of the recording's audio; in seconds."""
+
+    start: Seconds
+    length: Seconds
 
 
 @dataclass(frozen=True)
@@ -118,6 +128,13 @@ class Account:
         return replace(self, silent_share=share)
 
 
+def silence_map(silences: Iterable[Silence]) -> tuple[Silence, ...]:
+    """Those of them that are noticed, in their order; the longest ones if they are too many."""
+    noticed = [silence for silence in silences if silence.length >= NOTICED]
+    longest = sorted(noticed, key=lambda silence: silence.length, reverse=True)[:MOST_SILENCES]
+    return tuple(sorted(longest, key=lambda silence: silence.start))
+
+
 def account(takes: Sequence[TakeFacts], window: Window) -> Account:
     """Lay the takes, in the order of their recording, on the clock: what belongs into the recording, what is missing.
 
@@ -147,7 +164,7 @@ def account(takes: Sequence[TakeFacts], window: Window) -> Account:
         recorded=Seconds(sum(cut.length for cut in cuts)),
         late=_missing(window.start, cuts[0].begins if cuts else window.end),
         short=_missing(reached, window.end) if cuts else Seconds(0),
-        takes=len(cuts),
+        takes=sum(cut.take.connections for cut in cuts),
     )
 
 

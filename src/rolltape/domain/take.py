@@ -44,8 +44,10 @@ class TakeFacts:
     """One take, as its journal tells it.
 
     `begins` is when its first frame was on the air by our clock: a server sends its last seconds at once to whoever
-    connects, so that is before the connection. `duration` is that of the audio in `file`, in seconds. `ended_by`
-    says why there is no more of it, as a sentence.
+    connects, so that is before the connection. `duration` is that of the audio in `file`, in seconds, `size` its bytes.
+    `ended_by` says why there is no more of it, as a sentence. It came by one connection, or by several, each of which
+    went on where the one before had ended. `continues`: its first frame follows the last one of the take before by the
+    same connection, although by the clock something is missing between them.
     """
 
     number: int
@@ -54,6 +56,9 @@ class TakeFacts:
     begins: datetime
     duration: Seconds
     ended_by: str
+    connections: int = 1
+    continues: bool = False
+    size: int = 0
 
     @property
     def ends(self) -> datetime:

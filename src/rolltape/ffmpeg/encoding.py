@@ -82,8 +82,9 @@ def follow_to_mp3(out: Path, *, format: str, quality: str, sample_rate: Hertz, c
 def judge_mp3(file: Path | None, *, piece: int, lead: int = 0) -> list[str]:
     """Decode the whole file: every error on stderr; on stdout where it is silent, how loud it is and how long it was.
 
-    The loudest sample of each `piece` samples comes as `lavfi.astats.Overall.Peak_level=-3.01`, in dBFS. Without a
-    file it comes on stdin. What is said is of what follows the first `lead` samples.
+    The loudest sample of each `piece` samples comes as `lavfi.astats.Overall.Peak_level=-3.01`, in dBFS; every 100 ms
+    the loudness of the last 400 ms as `lavfi.r128.M=-23.0`, in LUFS. Without a file it comes on stdin. What is said is
+    of what follows the first `lead` samples.
     """
     source = _guard("file", "mp3", "mp3,mp3float") if file else _guard("pipe", "mp3", "mp3,mp3float")
     source += ["-f", "mp3", "-i", f"file:{file}" if file else "pipe:0"]
@@ -93,9 +94,10 @@ def judge_mp3(file: Path | None, *, piece: int, lead: int = 0) -> list[str]:
     peaks = f"asetnsamples=n={piece}:p=0,astats=metadata=1:reset=1:measure_perchannel=none:measure_overall=Peak_level"
     told = "ametadata=mode=print:file=pipe\\\\:1:direct=1"
     told_peaks = f"{told}:key=lavfi.astats.Overall.Peak_level"  # frames keep what the filters before said of them
+    loudness = f"ebur128=metadata=1:framelog=verbose,{told}:key=lavfi.r128.M"
     return [
         *_COMMON, "-xerror", *source, "-map", "0:a:0",
-        "-af", f"{behind_lead}{silence},{told},{peaks},{told_peaks}", *_PROGRESS, "-f", "null", "-",
+        "-af", f"{behind_lead}{silence},{told},{peaks},{told_peaks},{loudness}", *_PROGRESS, "-f", "null", "-",
     ]  # fmt: skip
 
 

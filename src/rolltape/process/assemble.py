@@ -23,24 +23,31 @@ from rolltape.process.verify import Sound, verify
 
 TOLERANCE = Seconds(0.5)  # between what was to be in the MP3 and what is decoded from it
 
-_AGREES = Seconds(0.1)  # between the cuts and what was encoded ahead for them: some frames for the seams, no more
+_FRAME = Seconds(0.03)  # for each cut, between its length and what was encoded ahead for it: a frame, no more
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Assembled:
-    """The MP3 that was made. `silent_share` is how much of it is below -60 dBFS, 0 to 1; `bit_rate` is the average.
+    """The MP3 that was made, and what is heard of it. `bit_rate` is the average."""
 
-    `peaks` is its waveform: POINTS bytes, or b"" where it could not be measured.
-    """
-
-    duration: Seconds
-    silent_share: float
+    sound: Sound
     sample_rate: Hertz
     channels: int
     bit_rate: BitsPerSecond
-    peaks: bytes
+
+    @property
+    def duration(self) -> Seconds:
+        return self.sound.duration
+
+    @property
+    def silent_share(self) -> float:
+        return self.sound.silent_share
+
+    @property
+    def peaks(self) -> bytes:
+        return self.sound.peaks
 
 
 async def assemble(cuts: Sequence[Cut], folder: Path, out: Path, *, quality: str, ffmpeg: str) -> Assembled:
@@ -61,7 +68,7 @@ async def assemble(cuts: Sequence[Cut], folder: Path, out: Path, *, quality: str
         assembled = await _joined(cuts, folder, out, ffmpeg)
     elif (encoded := await asyncio.to_thread(_encoded_ahead, cuts, folder, quality)) is not None:
         assembled = await _joined(encoded, folder, out, ffmpeg)
-        if assembled is not None and abs(assembled.duration - _length(cuts)) > _AGREES:
+        if assembled is not None and abs(assembled.duration - _length(cuts)) > _FRAME * (len(cuts) + 1):
             log.info("what was encoded ahead is not all", action="ahead_unused", duration=assembled.duration)
             assembled = None
     if assembled is None:
@@ -86,8 +93,7 @@ async def _joined(cuts: Sequence[Cut], folder: Path, out: Path, ffmpeg: str) -> 
     except ProcessingError as exc:
         log.warning("the takes are encoded, for joining them failed", action="join_failed", reason=exc.message)
         return None
-    rate, channels = joined.sample_rate, joined.channels
-    return Assembled(sound.duration, sound.silent_share, rate, channels, joined.bit_rate, sound.peaks)
+    return Assembled(sound, joined.sample_rate, joined.channels, joined.bit_rate)
 
 
 def _encoded_ahead(cuts: Sequence[Cut], folder: Path, quality: str) -> list[Cut] | None:
@@ -107,8 +113,7 @@ async def _encoded(cuts: Sequence[Cut], folder: Path, out: Path, quality: str, f
     sound = await verify(out, ffmpeg=ffmpeg, length=encoded.duration)
     _require_length(sound, encoded.duration)
     bit_rate = BitsPerSecond(round(encoded.size * 8 / sound.duration))
-    rate, channels = encoded.pcm.sample_rate, encoded.pcm.channels
-    return Assembled(sound.duration, sound.silent_share, rate, channels, bit_rate, sound.peaks)
+    return Assembled(sound, encoded.pcm.sample_rate, encoded.pcm.channels, bit_rate)
 
 
 def _require_length(sound: Sound, expected: Seconds) -> None:

@@ -147,7 +147,7 @@ def encoded_cut(cut: Cut, folder: Path, *, quality: str) -> Cut | None:
         return None
     return replace(
         cut,
-        take=replace(cut.take, file=str(out.relative_to(folder)), format=AudioFormat(Codec.MP3, rate)),
+        take=replace(cut.take, file=str(out.relative_to(folder)), format=AudioFormat(Codec.MP3, rate), continues=False),
         skip=Seconds(cut.skip + _DELAY / rate),
     )
 

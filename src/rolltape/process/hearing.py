@@ -4,16 +4,19 @@ A recording need not be decoded in one go at its end for that: its pieces are, w
 """
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from rolltape.domain.units import Seconds
+from rolltape.process.loudness import blocks
 from rolltape.process.waveform import FULL, levels
 
 Span = tuple[Seconds, Seconds]  # from when to when
 
 _TOUCHING = Seconds(0.001)  # two silences that are no further apart are one
+_SOFTEST, _LOUDEST = -7000, 2000  # hundredths of a LUFS; full scale square waves on two channels are below +6 LUFS
 
 
 @dataclass(frozen=True)
@@ -21,11 +24,13 @@ class Hearing:
     """What was heard. All moments are in seconds from the beginning of the audio.
 
     `silences` are in order and do not overlap; `levels` are the loudest samples of pieces of one length, 0 to 1.
+    `blocks` says how many blocks of 400 ms were how loud, in hundredths of a LUFS (`process.loudness`).
     """
 
     duration: Seconds
     silences: tuple[Span, ...] = ()
     levels: tuple[float, ...] = ()
+    blocks: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def silent_share(self) -> float:
@@ -37,14 +42,19 @@ class Hearing:
 def hearing(output: str) -> Hearing:
     """What was heard, from what FFmpeg printed while it decoded with the arguments of `encoding.judge_mp3()`."""
     duration = decoded_duration(output)
-    return Hearing(duration, tuple(_silences(output, duration)), tuple(levels(output)))
+    return Hearing(duration, tuple(_silences(output, duration)), tuple(levels(output)), blocks(output))
 
 
 def together(hearings: Iterable[Hearing]) -> Hearing:
-    """What was heard of pieces that follow one another. The levels of all are of pieces of the same length."""
+    """What was heard of pieces that follow one another. The levels of all are of pieces of the same length.
+
+    Of each piece, the three blocks of its loudness are missing that reach over its begin: of pieces of two minutes,
+    one in four hundred.
+    """
     duration = 0.0
     silences: list[Span] = []
     loudest: list[float] = []
+    counts: Counter[int] = Counter()
     for heard in hearings:
         for begin, end in heard.silences:
             begin, end = Seconds(duration + begin), Seconds(duration + end)
@@ -52,14 +62,16 @@ def together(hearings: Iterable[Hearing]) -> Hearing:
                 begin = silences.pop()[0]
             silences.append((begin, end))
         loudest += heard.levels
+        counts.update(heard.blocks)
         duration += heard.duration
-    return Hearing(Seconds(duration), tuple(silences), tuple(loudest))
+    return Hearing(Seconds(duration), tuple(silences), tuple(loudest), counts)
 
 
 def to_json(heard: Hearing) -> str:
     """One line. Levels are rounded to the bytes of a waveform."""
     coarse = bytes(round(FULL * min(1.0, level)) for level in heard.levels)
-    return json.dumps({"duration": heard.duration, "silences": heard.silences, "levels": coarse.hex()})
+    fields = {"duration": heard.duration, "silences": heard.silences, "levels": coarse.hex()}
+    return json.dumps({**fields, "blocks": dict(heard.blocks)})
 
 
 def from_json(line: str) -> Hearing:
@@ -69,12 +81,15 @@ def from_json(line: str) -> Hearing:
         duration = float(fields["duration"])
         silences = tuple((Seconds(float(begin)), Seconds(float(end))) for begin, end in fields["silences"])
         loudest = tuple(level / FULL for level in bytes.fromhex(fields["levels"]))
-    except (KeyError, TypeError, RecursionError) as exc:
+        counts = {int(step): int(count) for step, count in fields["blocks"].items()}
+    except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as exc:
         raise ValueError("not what was heard of something") from exc
     moments = [0.0, *(moment for span in silences for moment in span), duration]
     if not all(before <= after for before, after in pairwise(moments)) or not duration < float("inf"):
         raise ValueError("moments that are not in order")
-    return Hearing(Seconds(duration), silences, loudest)
+    if not all(_SOFTEST <= step <= _LOUDEST and count > 0 for step, count in counts.items()):
+        raise ValueError("no count of blocks")
+    return Hearing(Seconds(duration), silences, loudest, counts)
 
 
 def decoded_duration(output: str) -> Seconds:

@@ -7,6 +7,7 @@ reservoir is made good where possible (see `reservoir`); a frame that cannot be 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -56,33 +57,33 @@ def join(cuts: Sequence[Cut], folder: Path, out: Path) -> Joined:
     """
     with out.open("w+b") as file:
         writer = _Writer(file)
-        before = Seconds(0)
-        for index, cut in enumerate(cuts):
+        for index, (before, cut) in enumerate(pairwise([None, *cuts])):
+            assert cut is not None
             writer.cut = index
             with (folder / cut.take.file).open("rb") as take:
                 reader = FrameReader(take, writer.like)
-                _copy(cut, before, reader, writer)
+                follows = cut.take.continues and before is not None and before.take.number + 1 == cut.take.number
+                _copy(cut, reader, writer, follows=follows)
                 if not reader.bit_rates and take.tell() > CHAIN_ROOM:
                     raise NotJoinable(f"{cut.take.file} has no MP3 frames in it")
-            before = Seconds(before + cut.length)
         return writer.finish()
 
 
-def _copy(cut: Cut, before: Seconds, reader: FrameReader, writer: "_Writer") -> None:
-    """Write the frames of the cut. The cuts before it are `before` long."""
+def _copy(cut: Cut, reader: FrameReader, writer: "_Writer", *, follows: bool) -> None:
+    """Write the frames of the cut. `follows`: they were encoded in one go with those that are written already."""
     number, begin, end = 0, 0, 0  # of the run's first frame, and of those between which the cut lies
     tail = b""  # the main data before the run, as far as a frame may reach back
     for run in reader.runs():
         head = reader.like
         assert head is not None, "there is a frame, so there is a format"
         if not end:
-            begin, end = _frame_numbers(cut, before, head)
+            begin, end = _frame_numbers(cut, head)
             run = without_info(run)
         if not run.continues:
             tail = b""
         first, last = max(0, begin - number), min(run.frames, end - number)
         if first < last:
-            if begin >= number:
+            if begin >= number and not (follows and begin == 0):
                 writer.seam(run.frame(first), _main_data_before(run, first, tail, head.reservoir))
             elif not run.continues:
                 writer.break_off()
@@ -94,15 +95,10 @@ def _copy(cut: Cut, before: Seconds, reader: FrameReader, writer: "_Writer") -> 
     writer.bit_rates |= reader.bit_rates
 
 
-def _frame_numbers(cut: Cut, before: Seconds, head: Header) -> tuple[int, int]:
-    """The frame the cut begins with, and the one before which it ends.
-
-    What is rounded off at one cut is made up for at the next.
-    """
+def _frame_numbers(cut: Cut, head: Header) -> tuple[int, int]:
+    """The frame the cut begins with, and the one before which it ends."""
     per_second = head.sample_rate / head.samples
-    begin = round(cut.skip * per_second)
-    count = round((before + cut.length) * per_second) - round(before * per_second)
-    return begin, begin + count
+    return round(cut.skip * per_second), round((cut.skip + cut.length) * per_second)
 
 
 def without_info(run: Run) -> Run:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rolltape.domain.errors import ProcessingError
+from rolltape.domain.recording import Silence, silence_map
 from rolltape.domain.units import HOUR, Seconds
 from rolltape.ffmpeg import encoding
 from rolltape.ffmpeg.run import Run, run_to_end
 from rolltape.process.hearing import Hearing, hearing
+from rolltape.process.loudness import integrated
 from rolltape.process.pour import pipe, pour
 from rolltape.process.waveform import peaks, piece_length
 
@@ -22,16 +24,31 @@ NICE = 10  # recordings that still run come first
 
 @dataclass(frozen=True)
 class Sound:
-    """What was heard. `silent_share` is how much of it is below -60 dBFS, 0 to 1; `peaks` is its waveform, or b""."""
+    """What was heard. `silent_share` is how much of it is below -60 dBFS, 0 to 1; `peaks` is its waveform, or b"".
+
+    `silences` are the stretches of silence that a listener would notice. `loudness` is that of the whole in LUFS, None
+    where there is no sound; `peak` the loudest sample, 0 to 1.
+    """
 
     duration: Seconds
     silent_share: float
     peaks: bytes
+    silences: tuple[Silence, ...]
+    loudness: float | None
+    peak: float
 
 
 def sound(heard: Hearing) -> Sound:
     """What counts of all that was heard."""
-    return Sound(heard.duration, heard.silent_share, peaks(heard.levels))
+    silences = tuple(Silence(begin, Seconds(end - begin)) for begin, end in heard.silences)
+    return Sound(
+        heard.duration,
+        heard.silent_share,
+        peaks(heard.levels),
+        silence_map(silences),
+        integrated(heard.blocks),
+        max(heard.levels, default=0.0),
+    )
 
 
 async def verify(file: Path, *, ffmpeg: str, length: Seconds = HOUR) -> Sound:

@@ -28,7 +28,7 @@ from rolltape.domain.take import TAKES
 from rolltape.services.clock import Clock
 from rolltape.services.facts import read_facts, read_plan
 from rolltape.services.lost import Loss, Lost, read_mark, remove_mark, write_mark
-from rolltape.store import Database
+from rolltape.store import Database, is_no_answer
 from rolltape.store.snapshot import never_again
 
 AT_ONCE = 100  # recordings to a transaction
@@ -201,10 +201,16 @@ class Recovery:
         return found
 
     async def _enter(self, batch: Sequence[_Recording], *, with_streams: bool) -> int:
-        """Enter what is not known of a batch; returns how many that were."""
+        """Enter what is not known of a batch, but for what the database refuses; returns how many that were.
+
+        Raises:
+            SQLAlchemyError: the database does not answer.
+        """
         try:
             return await self._enter_together(batch, with_streams=with_streams)
-        except SQLAlchemyError:
+        except SQLAlchemyError as exc:
+            if is_no_answer(exc):  # that says nothing about the facts
+                raise
             if len(batch) == 1:
                 log.exception(f"{batch[0].file} could not be entered", action="facts_refused")
                 return 0

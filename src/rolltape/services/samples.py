@@ -123,6 +123,6 @@ class Samples:
 
 def _cut(take: Path, offer: capture.Offer, now: datetime) -> Cut:
     """All of the audio in a file, at most as long as a sample is."""
-    length = min(SAMPLE, read_matroska(take).seconds or measure(take, offer.codec))
+    length = min(SAMPLE, read_matroska(take).seconds or measure(take, offer.codec).seconds)
     facts = TakeFacts(1, take.name, AudioFormat(offer.codec), now, length, "It was long enough.")
     return Cut(facts, Seconds(0), length)

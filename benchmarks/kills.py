@@ -1,0 +1,187 @@
+"""What `kill -9` costs: a service with several running sessions, killed at random moments, again and again.
+
+    .venv/bin/python benchmarks/kills.py [--quick] [--kills 200] [--sessions 3] [--seed 1]
+
+Each stream is a known one on a real Icecast with a burst of 4 s. Shows follow one another all the time; after each kill
+the service is started again at once, and killed again up to 8 s later (so sometimes while it is still starting). In
+the end each recording is held against what was on the air.
+
+An outage is the time from a kill (of a session that was recording) until the first byte came over its line again, with
+whatever kills lie between. Lost beyond the outage is what is missing around it beyond its length; where the burst
+covers an outage, all that is missing is.
+"""
+
+import argparse
+import contextlib
+import random
+import statistics
+import sys
+import tempfile
+import time
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.report import conditions, table
+from benchmarks.shows import Result, Show, plan, result, wait_for_all
+from tests.known_stream import Count, KnownStream, known_mp3
+from tests.servers.icecast import icecast
+from tests.servers.known import icecast_source
+from tests.servers.line import lines
+from tests.servers.rolltape import rolltape
+
+BURST = 65535  # bytes
+LONGEST_LIFE = 8.0  # s between a start and the next kill
+SHORTEST_SHOW, LONGEST_SHOW = 30.0, 90.0  # s
+START_IN = 3.0  # s
+AROUND = 2.0  # s before a kill, in which what was received may not have been written
+STUCK = 90.0  # s after the last show
+
+
+@dataclass(frozen=True)
+class Outage:
+    """Of one show. `lost` is what is missing around it, all in seconds."""
+
+    began: float
+    ended: float
+    lost: float
+
+    def beyond(self, burst: float) -> float:
+        """What is missing beyond what could not be had."""
+        return max(0.0, self.lost - max(0.0, self.ended - self.began - burst))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="10 kills")
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--sessions", type=int, default=3, help="at once")
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    kills = 10 if asked.quick else asked.kills
+    print(conditions("icecast2", "ffmpeg", seed=asked.seed), flush=True)
+    with tempfile.TemporaryDirectory(prefix="rolltape-benchmark-") as folder:
+        run(Path(folder), kills, asked.sessions, random.Random(asked.seed))
+
+
+def run(folder: Path, kills: int, sessions: int, chance: random.Random) -> None:
+    with contextlib.ExitStack() as stack:
+        wires = stack.enter_context(lines())
+        server = stack.enter_context(icecast(folder / "icecast", burst=BURST))
+        streams = [known_mp3(seed=chance.randrange(1 << 30)) for _ in range(sessions)]
+        sources = [
+            stack.enter_context(icecast_source(stream, server, f"known{number}"))
+            for number, stream in enumerate(streams)
+        ]
+        mine = [wires.to(server.port) for _ in streams]
+        allowed = ",".join(f"127.0.0.1:{line.port}" for line in mine)
+        service = stack.enter_context(rolltape(folder / "rolltape", ROLLTAPE_ALLOW_TARGETS=allowed))
+        ids = [service.add_stream(f"http://127.0.0.1:{line.port}/known{n}") for n, line in enumerate(mine)]
+        shows: list[list[Show]] = [[] for _ in ids]
+        moments, starts = [], []
+        for number in range(kills):
+            lives_until = time.monotonic() + chance.uniform(0, LONGEST_LIFE)
+            for stream, source, planned in zip(ids, sources, shows, strict=True):
+                if not planned or planned[-1].end < time.monotonic():
+                    lasts = chance.uniform(SHORTEST_SHOW, LONGEST_SHOW)
+                    planned.append(plan(service, stream, source.air, after=START_IN, duration=lasts))
+            time.sleep(max(0.0, lives_until - time.monotonic()))
+            service.kill()
+            moments.append(time.monotonic())
+            service.start()
+            starts.append(time.monotonic())
+            if number % 20 == 19:
+                print(f"{number + 1} kills", file=sys.stderr, flush=True)
+        last = max(planned[-1].end for planned in shows)
+        time.sleep(max(0.0, last - time.monotonic()))
+        everything = [show for planned in shows for show in planned]
+        stuck = wait_for_all(service, everything, within=STUCK)
+        results = [[result(service, show, service.recordings) for show in planned] for planned in shows]
+        left = [path for path in (service.recordings / ".takes").iterdir() if path.is_dir()]
+        show_all(results, moments, starts, [line.heard for line in mine], len(stuck), len(left), burst_of(streams[0]))
+
+
+def burst_of(stream: KnownStream) -> float:
+    return BURST / stream.bytes_per_second
+
+
+def outages(results: Sequence[Result], kills: Sequence[float], heard: Sequence[float]) -> tuple[list[Outage], float]:
+    """The outages of the shows of one stream, and how much is missing where there was none, in seconds."""
+    found: list[Outage] = []
+    elsewhere = 0.0
+    for one in results:
+        spans: list[tuple[float, float]] = []
+        for kill in kills:
+            at = bisect_right(heard, kill)
+            began = max(kill, one.show.start)
+            ended = min(heard[at] if at < len(heard) else one.show.end, one.show.end)
+            if began < ended and not (spans and began < spans[-1][1]):
+                spans.append((began, ended))
+        lost = [0.0] * len(spans)
+        for stretch in one.lost:
+            begins = one.show.air.moment(stretch.first)
+            fitting = [n for n, (began, ended) in enumerate(spans) if began - AROUND <= begins <= ended]
+            length = stretch.frames * one.show.air.stream.frame
+            if fitting:
+                lost[fitting[-1]] += length
+            else:
+                elsewhere += length
+        found += [Outage(began, ended, missing) for (began, ended), missing in zip(spans, lost, strict=True)]
+    return found, elsewhere
+
+
+def show_all(
+    results: Sequence[Sequence[Result]],
+    kills: Sequence[float],
+    starts: Sequence[float],
+    heard: Sequence[Sequence[float]],
+    stuck: int,
+    left: int,
+    burst: float,
+) -> None:
+    everything = [one for mine in results for one in mine]
+    counts = [one.count for one in everything if one.count is not None]
+    each = [outages(mine, kills, line) for mine, line in zip(results, heard, strict=True)]
+    found = [outage for outages_, _ in each for outage in outages_]
+    covered = [outage for outage in found if outage.ended - outage.began < burst]
+    again = [
+        line[at] - start for line in heard for start in starts if (at := bisect_right(line, start - 5)) < len(line)
+    ]
+    rows = [
+        ["kills, shows, outages of a show", f"{len(kills)}, {len(everything)}, {len(found)}"],
+        ["recordings lost (no file, or not done)", str(sum(not is_kept(one) for one in everything))],
+        ["sessions stuck, folders of takes left", f"{stuck}, {left}"],
+        ["outage, s", spread([outage.ended - outage.began for outage in found])],
+        ["lost per outage, s", spread([outage.lost for outage in found])],
+        [f"lost per outage that the burst ({burst:.1f} s) covers, s", spread([outage.lost for outage in covered])],
+        ["lost beyond the outage, s", spread([max(0.0, one.lost - (one.ended - one.began)) for one in found])],
+        ["lost beyond the outage less the burst, s", spread([outage.beyond(burst) for outage in found])],
+        ["lost where there was no outage, s", f"{sum(elsewhere for _, elsewhere in each):.2f}"],
+        ["doubled, s; broken; silent frames", worse(counts)],
+        ["account off, s per show", spread([one.off for one in everything if one.count is not None])],
+        ["from listening again to the first byte, s", spread(again)],
+    ]
+    print(table(["", "median / 99th percentile / worst"], rows))
+
+
+def is_kept(one: Result) -> bool:
+    return one.state == "done" and one.count is not None and one.count.found > 0
+
+
+def worse(counts: Sequence[Count]) -> str:
+    doubled = sum(count.doubled_seconds for count in counts)
+    return f"{doubled:.2f}; {sum(count.broken for count in counts)}; {sum(count.silenced for count in counts)}"
+
+
+def spread(values: Sequence[float]) -> str:
+    if not values:
+        return "none"
+    ordered = sorted(values)
+    return f"{statistics.median(ordered):.2f} / {ordered[int(len(ordered) * 0.99)]:.2f} / {ordered[-1]:.2f}"
+
+
+if __name__ == "__main__":
+    main()
