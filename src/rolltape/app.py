@@ -142,7 +142,7 @@ class App:
             },
             floor=lambda: gigabytes(preferences.values.disk_floor),
         )
-        self.workshop.may_do = resources.may_do
+        self.workshop.may_do = self.workshop.ahead.limits.may_do = resources.may_do
         space = Space(
             database,
             recordings=settings.recordings_dir,

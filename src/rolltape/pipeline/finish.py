@@ -137,6 +137,7 @@ async def make(plan: Plan, folder: Path, name: PurePosixPath, workshop: Workshop
         OSError: the takes are out of reach, or there is no room.
     """
     await asyncio.to_thread(_require_room, folder)
+    await workshop.ahead.finished(folder)
     journal = await asyncio.to_thread(read_journal, folder)
     found = account(journal.takes, journal.window or plan.window).with_longest_stall(journal.longest_stall)
     if not found.cuts:

@@ -1,9 +1,11 @@
-"""Whether a finished MP3 is sound: decode all of it.
+"""Whether an MP3 is sound: decode all of it.
 
 Exit codes prove nothing: FFmpeg ends with 0 for files it could not decode half of. What counts is that it complained
 of nothing and how much came out.
 """
 
+import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +13,10 @@ from rolltape.domain.errors import ProcessingError
 from rolltape.domain.recording import Silence, silence_map
 from rolltape.domain.units import HOUR, Seconds
 from rolltape.ffmpeg import encoding
-from rolltape.ffmpeg.run import run_to_end
+from rolltape.ffmpeg.run import Run, run_to_end
 from rolltape.process.hearing import Hearing, hearing
 from rolltape.process.loudness import integrated
+from rolltape.process.pour import pipe, pour
 from rolltape.process.waveform import peaks, piece_length
 
 NICE = 10  # recordings that still run come first
@@ -56,10 +59,39 @@ async def verify(file: Path, *, ffmpeg: str, length: Seconds = HOUR) -> Sound:
         FfmpegMissing: FFmpeg cannot be started.
     """
     arguments = encoding.judge_mp3(file, piece=piece_length(length))
-    code, output, complaints = await run_to_end(ffmpeg, arguments, folder=file.parent, nice=NICE)
+    return sound(_judged(*await run_to_end(ffmpeg, arguments, folder=file.parent, nice=NICE)))
+
+
+async def hear(
+    blocks: Iterable[bytes], *, lead: int, piece: int, folder: Path, ffmpeg: str, nice: int = NICE
+) -> Hearing:
+    """Decode a part of an MP3. What is told is of what follows its first `lead` samples.
+
+    `blocks` are asked for by another thread. `piece` is how many samples' loudness is measured together.
+
+    Raises: what verify() raises.
+    """
+    arguments = encoding.judge_mp3(None, piece=piece, lead=lead)
+    reading, writing = pipe()
+    with writing:
+        with reading:
+            run = await Run.start(ffmpeg, arguments, folder=folder, nice=nice, stdin=reading.fileno())
+        pouring = asyncio.ensure_future(asyncio.to_thread(pour, blocks, writing))
+        try:
+            output = await run.stdout.read()
+            code = await run.wait()
+            await asyncio.shield(pouring)
+        except BaseException:
+            await run.stop()
+            await asyncio.wait([pouring])  # nobody reads any more, so this is soon
+            raise
+    return _judged(code, output.decode("utf-8", "replace"), run.last_words)
+
+
+def _judged(code: int, output: str, complaints: str) -> Hearing:
     heard = hearing(output)
     if complaints or code != 0 or heard.duration <= 0:
         reason = complaints.splitlines()[0] if complaints else f"FFmpeg ended with {code} after {heard.duration:.1f} s"
         raise ProcessingError(f"the finished MP3 is not sound: {reason}")
 
-    return sound(heard)
+    return heard
