@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +213,30 @@ async def test_a_format_that_changes_begins_a_take_and_is_told(
     first, second = recorded.journal.takes
     assert (first.format.sample_rate, second.format.sample_rate) == (44100, 48000)
     assert sum(event.kind == "format" for event in recorded.events) == 2
+
+
+async def test_shows_back_to_back_and_overlapping_ones_have_all_their_minutes(
+    station: KnownStation, tmp_path: Path, settings: CaptureSettings
+) -> None:
+    began, now = time.monotonic(), datetime.now(UTC)
+    windows = {"first": (-2, 2), "second": (2, 5), "over both": (-1, 4)}  # s from now; the burst reaches back to -4
+    shows = {name: Recorded(tmp_path / name) for name in windows}
+    plans = {
+        name: plan(station.url, 1, now=False).model_copy(
+            update={"start": now + timedelta(seconds=start), "end": now + timedelta(seconds=end)}
+        )
+        for name, (start, end) in windows.items()
+    }
+    async with asyncio.TaskGroup() as group:
+        for name, show in shows.items():
+            group.create_task(Recorder(plans[name], show.folder, settings, on_event=show.events.append).run())
+
+    air = station.air
+    counts = {name: finished(show, air.stream, tmp_path / f"{name}.mp3") for name, show in shows.items()}
+    for name, (start, end) in windows.items():
+        wanted = air.between(began + start, began + end)
+        assert counts[name].is_perfect
+        assert counts[name].first == pytest.approx(wanted.start, abs=4)
+        assert counts[name].last == pytest.approx(wanted.stop - 1, abs=4)
+        assert shows[name].account.verdict is Verdict.COMPLETE
+    assert counts["second"].first - counts["first"].last == pytest.approx(1, abs=4)
