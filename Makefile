@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 PYTEST_WORKERS ?= 3
 
-.PHONY: run demo test container-test check format lock screenshots docs benchmark clean
+.PHONY: run demo test container-test check format lock screenshots docs benchmark soak clean
 
 run: $(VENV)/ready
 	$(BIN)/rolltape serve
@@ -38,7 +38,12 @@ format: $(VENV)/dev-ready
 
 benchmark: $(VENV)/dev-ready
 	@echo "Each prints its own table; see docs/performance.md:"
-	@ls benchmarks/*.py | sed "s|^|  $(BIN)/python |"
+	@grep -l __main__ benchmarks/*.py | sed "s|^|  $(BIN)/python |"
+
+# Half an hour of faults, with a plot of it into docs/images; wants root. SOAK_OPTIONS="--minutes 5" makes it shorter.
+soak: $(VENV)/dev-ready
+	./tests/install-servers
+	$(BIN)/python benchmarks/soak.py $(SOAK_OPTIONS)
 
 # Every page in both themes and at both widths, into build/screenshots; the best of them into docs/images.
 screenshots: $(VENV)/dev-ready

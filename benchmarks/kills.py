@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.report import conditions, table
 from benchmarks.shows import Result, Show, plan, result, wait_for_all
+from rolltape.logs import set_up
 from tests.known_stream import Count, KnownStream, known_mp3
 from tests.servers.icecast import icecast
 from tests.servers.known import icecast_source
@@ -38,6 +39,7 @@ LONGEST_LIFE = 8.0  # s between a start and the next kill
 SHORTEST_SHOW, LONGEST_SHOW = 30.0, 90.0  # s
 START_IN = 3.0  # s
 AROUND = 2.0  # s before a kill, in which what was received may not have been written
+PATIENCE = 120.0  # s for a start, on a busy machine
 STUCK = 90.0  # s after the last show
 
 
@@ -62,6 +64,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     kills = 10 if asked.quick else asked.kills
+    set_up("error")
     print(conditions("icecast2", "ffmpeg", seed=asked.seed), flush=True)
     with tempfile.TemporaryDirectory(prefix="rolltape-benchmark-") as folder:
         run(Path(folder), kills, asked.sessions, random.Random(asked.seed))
@@ -78,7 +81,7 @@ def run(folder: Path, kills: int, sessions: int, chance: random.Random) -> None:
         ]
         mine = [wires.to(server.port) for _ in streams]
         allowed = ",".join(f"127.0.0.1:{line.port}" for line in mine)
-        service = stack.enter_context(rolltape(folder / "rolltape", ROLLTAPE_ALLOW_TARGETS=allowed))
+        service = stack.enter_context(rolltape(folder / "rolltape", patience=PATIENCE, ROLLTAPE_ALLOW_TARGETS=allowed))
         ids = [service.add_stream(f"http://127.0.0.1:{line.port}/known{n}") for n, line in enumerate(mine)]
         shows: list[list[Show]] = [[] for _ in ids]
         moments, starts = [], []

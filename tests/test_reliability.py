@@ -8,6 +8,8 @@ DOCUMENT = (ROOT / "docs" / "reliability.md").read_text()
 SHOWN_ELSEWHERE = {5, 8, 9, 10, 27}
 FAULTS = [f"F{number:02}" for number in range(1, 77) if number not in SHOWN_ELSEWHERE]
 
+THREATS = (*(f"T{number}" for number in range(10, 18)), "T31")
+
 
 def test_every_test_that_it_names_is_there() -> None:
     named = set(re.findall(r"`(test_\w+)`", DOCUMENT))
@@ -27,3 +29,10 @@ def test_every_fault_has_its_row_with_a_test() -> None:
 
     assert set(FAULTS) - told == set()
     assert [row for row in rows if not re.search(r"`test_\w+`|`benchmarks/", row)] == []
+
+
+def test_every_hostile_stream_has_its_row_with_a_test() -> None:
+    rows = [line for line in DOCUMENT.splitlines() if line.startswith("| T")]
+
+    assert [row.split()[1] for row in rows] == [*THREATS]
+    assert [row for row in rows if not re.search(r"`test_\w+` pass \|$", row)] == []

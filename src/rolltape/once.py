@@ -74,6 +74,7 @@ async def record_once(wanted: Wanted, ffmpeg: str, *, tell: Callable[[str], None
     folder = out / TAKES / secrets.token_hex(8)
     folder.mkdir(parents=True)
     is_kept = False  # what was recorded, because no recording could be made of it
+    workshop.ahead.begin(folder, quality=wanted.quality, ffmpeg=ffmpeg)
     try:
         await _capture(Recorder(plan, folder, workshop.capture, on_event=lambda event: tell(event.message)), tell)
         if not wanted.show:
@@ -88,6 +89,7 @@ async def record_once(wanted: Wanted, ffmpeg: str, *, tell: Callable[[str], None
         why = cause(exc, out) if isinstance(exc, OSError) else exc.message
         raise ProcessingError(f"{why} What was recorded is kept in {folder}.") from exc
     finally:
+        await workshop.ahead.drop(folder)
         if not is_kept:
             shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # another recording is under way there

@@ -135,13 +135,34 @@ def test_a_torn_end_costs_only_what_was_torn(tmp_path_factory: pytest.TempPathFa
     assert read_journal(folder).takes == journal.takes
 
 
+def test_the_longest_stall_counts_and_nonsense_does_not(tmp_path: Path) -> None:
+    write(tmp_path)
+    known = read_journal(tmp_path).takes
+    journal = JournalWriter(tmp_path)
+    for stall in (1.5, 4.5, 0.2, -1, 1e300, float("nan"), "long", None):
+        begins = (AT - timedelta(seconds=4)).isoformat()
+        journal.write("sync", AT, take=1, begins=begins, media=100 * FRAME, bytes=100 * len(MP3_FRAME), stall=stall)
+    journal.close()
+
+    found = read_journal(tmp_path)
+
+    assert found.longest_stall == 4.5
+    assert found.takes == known
+
+
+def test_a_journal_of_before_tells_of_no_stall(tmp_path: Path) -> None:
+    write(tmp_path)
+
+    assert read_journal(tmp_path).longest_stall is None
+
+
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10) | st.just(AT.isoformat()),
     lambda inner: st.lists(inner, max_size=3),
     max_leaves=3,
 )
 _EVENTS = st.sampled_from(["window", "opened", "sync", "closed", "station", "title", "stopped"])
-_NAMES = ("at", "take", "file", "codec", "begins", "media", "bytes", "opens", "start", "title", "channels")
+_NAMES = ("at", "take", "file", "codec", "begins", "media", "bytes", "opens", "start", "title", "channels", "stall")
 _LINES = st.fixed_dictionaries({"event": _EVENTS | _VALUES}, optional=dict.fromkeys(_NAMES, _VALUES))
 
 
@@ -157,6 +178,7 @@ def test_any_lines_can_be_read(
     journal = read_journal(folder)
 
     assert all(take.duration >= 0 for take in journal.takes)
+    assert journal.longest_stall is None or journal.longest_stall >= 0
 
 
 def test_a_line_that_does_not_fit_on_the_disk_spoils_no_other(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from rolltape.domain.errors import ProcessingError
 from rolltape.process.join import join
-from rolltape.process.verify import decoded_duration, verify
+from rolltape.process.verify import verify
 from tests.process.conftest import LENGTH, cut
 
 
@@ -59,15 +59,3 @@ async def test_a_complaint_counts_more_than_the_exit_code(sound_mp3: Path, tmp_p
 
     with pytest.raises(ProcessingError, match="Header missing"):
         await verify(sound_mp3, ffmpeg=str(grumbler))
-
-
-@pytest.mark.parametrize(
-    ("output", "duration"),
-    [
-        ("", 0),
-        ("out_time_us=N/A\nprogress=end\n", 0),
-        ("out_time_us=1500000\nprogress=continue\nout_time_us=2500000\nprogress=end\n", 2.5),
-    ],
-)
-def test_the_last_word_on_the_duration_counts(output: str, duration: float):
-    assert decoded_duration(output) == duration

@@ -19,20 +19,24 @@ from rolltape.domain.session import OVER
 from rolltape.services import Tokens
 from rolltape.services.clock import utc_now
 from rolltape.store import Database
-from tests.servers.process import answers, end, free_port, wait_until
+from tests.servers.process import READY, answers, end, free_port, wait_until
 
 PROGRAM = Path(sys.executable).with_name("rolltape")
 
 
 @dataclass
 class Rolltape:
-    """A Rolltape on a data folder of its own. It can be started, killed and started again."""
+    """A Rolltape on a data folder of its own. It can be started, killed and started again.
+
+    `patience` is how many seconds a start may take.
+    """
 
     folder: Path
     env: dict[str, str]
     port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
     token: str = ""
+    patience: float = READY
 
     @property
     def url(self) -> str:
@@ -67,7 +71,7 @@ class Rolltape:
             assert process.poll() is None, self.log
             return answers(self.port)
 
-        wait_until(ready, "the service listening")
+        wait_until(ready, "the service listening", within=self.patience)
         if not self.token:
             httpx2.get(f"{self.url}/health/live", timeout=60)  # it listens before its database is there
             self.token = self._made_token()
@@ -144,10 +148,10 @@ class Rolltape:
 
 
 @contextlib.contextmanager
-def rolltape(folder: Path, **env: str) -> Iterator[Rolltape]:
+def rolltape(folder: Path, *, patience: float = READY, **env: str) -> Iterator[Rolltape]:
     """A running Rolltape until the block ends. `env` are its settings, by the names of the environment."""
     folder.mkdir(parents=True, exist_ok=True)
-    service = Rolltape(folder, env)
+    service = Rolltape(folder, env, patience=patience)
     try:
         service.start()
         yield service

@@ -7,7 +7,7 @@ import pytest
 from rolltape.disk import room
 from rolltape.domain.session import Session, SessionState
 from rolltape.domain.units import Bytes, Seconds
-from rolltape.services import Space
+from rolltape.services.space import Space
 from tests.services.conftest import START, Bench
 
 HOUR = 57_600_000  # bytes of 128 kbit/s; while it is finished they are needed three times

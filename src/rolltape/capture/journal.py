@@ -5,8 +5,9 @@ full of zeros, and a take that is longer or shorter than the journal knew.
 
     window   opens, start, end, closes            what is to be recorded; the last one counts
     opened   take, file, codec, sample_rate, channels, continues
-    sync     take, begins, media, bytes           every few seconds: `media` is seconds of audio
-    closed   take, begins, media, bytes, ended_by
+    sync     take, begins, media, bytes, stall    every few seconds: `media` is seconds of audio, `stall` the longest
+                                                  time without new audio up to now
+    closed   take, begins, media, bytes, stall, ended_by
     resumed  take, begins, media, bytes           a new connection goes on with a take that had ended
     station  name
     title    title, take, media                   the last two where a take was under way
@@ -45,6 +46,7 @@ class Journal:
     station: str | None = None
     titles: tuple[tuple[datetime, str], ...] = ()
     stopped: bool = False
+    longest_stall: Seconds | None = None
 
 
 @dataclass
@@ -57,6 +59,7 @@ class _Reading:
     station: str | None = None
     titles: list["_Title"] = field(default_factory=list)
     stopped: bool = False
+    longest_stall: Seconds | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,7 @@ def read_journal(folder: Path) -> Journal:
         station=reading.station,
         titles=tuple((title.moment(takes), title.text) for title in reading.titles),
         stopped=reading.stopped,
+        longest_stall=reading.longest_stall,
     )
 
 
@@ -191,12 +195,12 @@ def _note(reading: _Reading, line: dict[str, Any]) -> None:
                 reading.closed.discard(number)
                 take = replace(take, connections=take.connections + 1, ended_by=INTERRUPTED)
             reading.takes[number] = take
+            if "stall" in line:
+                reading.longest_stall = max(reading.longest_stall or Seconds(0), _span(line["stall"]))
         case "station":
             reading.station = str(line["name"])
         case "title":
-            media = float(line.get("media", 0))
-            if not 0 <= media < _LONGEST_TAKE:
-                raise ValueError("no span of time")
+            media = _span(line.get("media", 0))
             reading.titles.append(_Title(_moment(line["at"]), str(line["title"]), int(line.get("take", 0)), media))
         case "stopped":
             reading.stopped = True
@@ -248,6 +252,13 @@ def _format(line: dict[str, Any]) -> AudioFormat:
         Hertz(int(sample_rate)) if sample_rate is not None else None,
         int(channels) if channels is not None else None,
     )
+
+
+def _span(value: Any) -> Seconds:
+    seconds = float(value)
+    if not 0 <= seconds < _LONGEST_TAKE:
+        raise ValueError("no span of time")
+    return Seconds(seconds)
 
 
 def _moment(text: str) -> datetime:

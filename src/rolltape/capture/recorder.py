@@ -43,7 +43,11 @@ class CaptureEvent:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a recording is. `recorded` is audio inside of the window; `bytes` is everything received."""
+    """How far a recording is. `recorded` is audio inside of the window; `bytes` is everything received.
+
+    `speed` is how fast the audio came over the last minute, 1 for as fast as it plays; None: not known (yet).
+    `stall` is the longest time for which none came up to now.
+    """
 
     recorded: Seconds
     bytes: int
@@ -52,6 +56,8 @@ class Progress:
     takes: int
     gaps: int
     connected: bool
+    speed: float | None
+    stall: Seconds
 
 
 def connect_ahead(session_id: int) -> Seconds:
@@ -125,7 +131,7 @@ class Recorder:
     def progress(self) -> Progress:
         tape = self._tape
         if tape is None:
-            return Progress(Seconds(0), 0, None, None, 0, 0, False)
+            return Progress(Seconds(0), 0, None, None, 0, 0, False, None, Seconds(0))
         takes = tape.facts()
         so_far = account(takes, self._window)
         return Progress(
@@ -136,6 +142,8 @@ class Recorder:
             takes=so_far.takes,
             gaps=len(so_far.gaps),
             connected=tape.is_connected,
+            speed=self._watch.pace.speed if self._watch is not None else None,
+            stall=tape.stall.longest,
         )
 
     async def _record(self, tape: Tape) -> None:
@@ -162,7 +170,7 @@ class Recorder:
         hint = ", without checking its certificate" if unverified else ""
         self._tell("connecting", f"Connecting to {mask(url)}{hint}.")
         self._watch = Watch(
-            source_for(url, self._settings, verify_tls=stream.verify_tls, engine=stream.engine),
+            lambda: source_for(url, self._settings, verify_tls=stream.verify_tls, engine=stream.engine),
             url,
             tape,
             stall_timeout=Seconds(stream.stall_timeout),

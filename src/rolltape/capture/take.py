@@ -48,6 +48,10 @@ class Take:
         return take
 
     @property
+    def is_ours(self) -> bool:
+        return self._file is not None
+
+    @property
     def ends(self) -> float:
         """When its last frame was on the air, by the monotonic clock."""
         return self.zero + self.media

@@ -18,6 +18,7 @@ from rolltape.capture.clock import Clock
 from rolltape.capture.flow import Flow
 from rolltape.capture.frames import HEADERS
 from rolltape.capture.journal import JournalWriter, format_fields
+from rolltape.capture.pace import Stall
 from rolltape.capture.source import Station
 from rolltape.capture.splice import Match, Splice, read_tail
 from rolltape.capture.take import Take
@@ -90,6 +91,7 @@ class Tape:
         self.done = done
         self.take: Take | None = None
         self.flow: Flow | None = None
+        self.stall = Stall()
         self.is_connected = False
         self.station: str | None = None
         self.current_title: str | None = None
@@ -122,7 +124,7 @@ class Tape:
             self.is_connected = True
         self.flow = Flow()
         self._began = self.flow.opened
-        splice = self._splice(format, suffix) if ours else None
+        splice = self.splice(format, suffix) if ours else None
         if splice is None:
             return self._open(format, suffix, ours=ours).path
         self._trial = _Trial(format, suffix, splice=splice)
@@ -135,6 +137,7 @@ class Tape:
             # Some servers send in gushes; the next one is no surprise.
             self.flow = Flow(pause=self.flow.silence)
         self.flow.came(seconds)
+        self.stall.came(self.flow.arrived)
         if self._trial is None:
             assert self.take is not None
             self.take.append(frames, seconds)
@@ -147,6 +150,7 @@ class Tape:
         assert self.take is not None
         if seconds > self.take.media:
             self.flow.came(seconds - self.take.media)
+            self.stall.came(self.flow.arrived)
         self.take.reached(seconds, size)
 
     # For the recorder:
@@ -248,11 +252,12 @@ class Tape:
 
     # What goes on, and what begins anew:
 
-    def _splice(self, format: AudioFormat, suffix: str) -> Splice | None:
-        """What matches the new connection to the last take; None where that cannot be what it goes on with."""
-        if not self.done or format.codec not in HEADERS:
+    def splice(self, format: AudioFormat, suffix: str) -> Splice | None:
+        """What matches a new connection to the last take; None where that cannot be what it goes on with."""
+        takes = self.facts()
+        if not takes or format.codec not in HEADERS:
             return None
-        last = self.done[-1]
+        last = takes[-1]
         path = self.folder / last.file
         if not _is_alike(format, last.format) or path.suffix != suffix or last.ended_by == TOO_LARGE:
             return None
@@ -262,16 +267,18 @@ class Tape:
             return None
         return Splice(tail, format.codec, is_all=len(tail) == last.size)
 
+    def overlap(self, flow: Flow) -> Seconds:
+        """How much of what comes by a new connection is in the takes, by the clock; below 0: so much is missing."""
+        return Seconds(self._clock.monotonic(self.facts()[-1].ends) - flow.zero)
+
     def _judge_splice(self, trial: _Trial, splice: Splice, *, at_end: bool) -> None:
         assert self.flow is not None
-        last = self.done[-1]
-        missing = self.flow.zero - self._clock.monotonic(last.ends)
-        result = splice.result(Seconds(-missing), clock_is_sure=at_end or self.flow.is_even)
+        result = splice.result(self.overlap(self.flow), clock_is_sure=at_end or self.flow.is_even)
         if result is None:
             return
         self._trial = None
         if isinstance(result, Match):
-            self._resume(last, trial.unseen(result.seen))
+            self._resume(self.done[-1], trial.unseen(result.seen))
         else:
             self._open(trial.format, trial.suffix)
             self._fill(trial.pieces)
@@ -336,6 +343,7 @@ class Tape:
             begins=facts.begins.isoformat(timespec="milliseconds"),
             media=round(take.media, 3),
             bytes=take.size,
+            stall=round(self.stall.longest, 1),
             **more,
         )
 

@@ -1,6 +1,6 @@
 """A recording: the finished MP3 of a session, and the account of every second of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -12,6 +12,8 @@ GAP = Seconds(0.1)  # what is missing for longer inside a recording is a gap, an
 PUNCTUAL = Seconds(1)  # audio that begins or ends within this of the plan is on time
 SILENT_SHARE = 0.9  # of the audio; from there on the recording is silent
 CLOCK = Seconds(0.3)  # how far our clock may place audio wrongly; takes that overlap by no more are joined as they came
+NOTICED = Seconds(2)  # a silence that lasts as long is noticed; speech and the gaps between songs are silent for less
+MOST_SILENCES = 500  # in the map of a recording: the longest ones
 RESENT = timedelta(minutes=2)  # the most a server sends again; who connects gets seconds, and of HLS a few segments
 
 
@@ -36,6 +38,14 @@ class Gap:
     length: Seconds
     cause: str
     position: Seconds
+
+
+@dataclass(frozen=True)
+class Silence:
+    """A stretch of audio below -60 dBFS. `start` counts from the start of the recording's audio; in seconds."""
+
+    start: Seconds
+    length: Seconds
 
 
 @dataclass(frozen=True)
@@ -79,8 +89,10 @@ class Account:
     """What became of a session's window. Lengths are in seconds.
 
     `late` and `short` are how much is missing at the planned start and end (of an early start or late end only the
-    coverage tells). `silent_share` is the share of the audio
-    below -60 dBFS, None before it was measured.
+    coverage tells). `longest_stall` is the longest time for which no audio came while there was or was to be a
+    connection; None: not known. `silent_share` is the share of the audio below -60 dBFS, `silences` where it is for
+    long, `loudness` that of the whole in LUFS, `peak` its loudest sample, 0 to 1; all None before they were measured,
+    and `loudness` also of silence.
     """
 
     cuts: tuple[Cut, ...]
@@ -90,7 +102,11 @@ class Account:
     late: Seconds
     short: Seconds
     takes: int
+    longest_stall: Seconds | None = None
     silent_share: float | None = None
+    silences: tuple[Silence, ...] | None = None
+    loudness: float | None = None
+    peak: float | None = None
 
     @property
     def coverage(self) -> float:
@@ -114,8 +130,25 @@ class Account:
     def verdict(self) -> Verdict | None:
         return self.verdicts[0] if self.cuts else None
 
-    def with_silence(self, share: float) -> "Account":
-        return replace(self, silent_share=share)
+    def with_sound(
+        self,
+        silent_share: float,
+        silences: tuple[Silence, ...] = (),
+        *,
+        loudness: float | None = None,
+        peak: float | None = None,
+    ) -> "Account":
+        return replace(self, silent_share=silent_share, silences=silences, loudness=loudness, peak=peak)
+
+    def with_longest_stall(self, length: Seconds | None) -> "Account":
+        return replace(self, longest_stall=length)
+
+
+def silence_map(silences: Iterable[Silence]) -> tuple[Silence, ...]:
+    """Those of them that are noticed, in their order; the longest ones if they are too many."""
+    noticed = [silence for silence in silences if silence.length >= NOTICED]
+    longest = sorted(noticed, key=lambda silence: silence.length, reverse=True)[:MOST_SILENCES]
+    return tuple(sorted(longest, key=lambda silence: silence.start))
 
 
 def account(takes: Sequence[TakeFacts], window: Window) -> Account:

@@ -65,19 +65,39 @@ def live_to_mp3(format: str) -> list[str]:
     ]  # fmt: skip
 
 
-def judge_mp3(file: Path, *, piece: int) -> list[str]:
+def follow_to_mp3(out: Path, *, format: str, quality: str, sample_rate: Hertz, channels: int) -> list[str]:
+    """Encode a take that comes on stdin, as it grows, in the container `format` (aac or matroska).
+
+    It comes out as by `decode()` and `encode_to_mp3()`: as 32-bit numbers between the two, for the same reason.
+    """
+    rate = ["-q:a", quality[1:]] if quality.startswith("V") else ["-b:a", quality]
+    return [
+        *_COMMON, "-y", *_guard("pipe", format, _DECODERS), "-f", format, "-i", "pipe:0",
+        "-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-max_error_rate", "1",
+        "-ar", str(sample_rate), "-ac", str(channels), "-sample_fmt", "s32p", "-c:a", "libmp3lame", *rate,
+        "-write_xing", "1", "-id3v2_version", "0", "-write_id3v1", "0", "-f", "mp3", f"file:{out}",
+    ]  # fmt: skip
+
+
+def judge_mp3(file: Path | None, *, piece: int, lead: int = 0) -> list[str]:
     """Decode the whole file: every error on stderr; on stdout where it is silent, how loud it is and how long it was.
 
-    The loudest sample of each `piece` samples comes as `lavfi.astats.Overall.Peak_level=-3.01`, in dBFS.
+    The loudest sample of each `piece` samples comes as `lavfi.astats.Overall.Peak_level=-3.01`, in dBFS; every 100 ms
+    the loudness of the last 400 ms as `lavfi.r128.M=-23.0`, in LUFS. Without a file it comes on stdin. What is said is
+    of what follows the first `lead` samples.
     """
+    source = _guard("file", "mp3", "mp3,mp3float") if file else _guard("pipe", "mp3", "mp3,mp3float")
+    source += ["-f", "mp3", "-i", f"file:{file}" if file else "pipe:0"]
+    behind_lead = f"atrim=start_sample={lead},asetpts=PTS-STARTPTS," if lead else ""
     # Ten frames at a time: that saves a quarter of the CPU time, for a filter costs by the hand-over.
     silence = f"asetnsamples=n={10 * 1152}:p=0,silencedetect=noise={SILENCE_FLOOR}dB:duration={SILENCE_MIN}"
     peaks = f"asetnsamples=n={piece}:p=0,astats=metadata=1:reset=1:measure_perchannel=none:measure_overall=Peak_level"
     told = "ametadata=mode=print:file=pipe\\\\:1:direct=1"
     told_peaks = f"{told}:key=lavfi.astats.Overall.Peak_level"  # frames keep what the filters before said of them
+    loudness = f"ebur128=metadata=1:framelog=verbose,{told}:key=lavfi.r128.M"
     return [
-        *_COMMON, "-xerror", *_guard("file", "mp3", "mp3,mp3float"), "-f", "mp3", "-i", f"file:{file}", "-map", "0:a:0",
-        "-af", f"{silence},{told},{peaks},{told_peaks}", *_PROGRESS, "-f", "null", "-",
+        *_COMMON, "-xerror", *source, "-map", "0:a:0",
+        "-af", f"{behind_lead}{silence},{told},{peaks},{told_peaks},{loudness}", *_PROGRESS, "-f", "null", "-",
     ]  # fmt: skip
 
 

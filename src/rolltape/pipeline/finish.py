@@ -12,7 +12,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -28,6 +28,7 @@ from rolltape.domain.recording import Account, account
 from rolltape.domain.session import Plan, Session, SessionState
 from rolltape.domain.titles import Mark, marks
 from rolltape.domain.units import Seconds
+from rolltape.pipeline.accounting import kept, measured, told
 from rolltape.pipeline.workshop import Workshop
 from rolltape.services.clock import Clock
 from rolltape.services.facts import write_facts
@@ -66,7 +67,7 @@ class Finishing:
         name = self._reserve(plan)
         try:
             made = await make(plan, folder, name, self._workshop)
-            message = f"Made {name}: {made.duration:.1f} s, {made.written.size} bytes."
+            message = f"Made {name}: {made.duration:.1f} s, {made.written.size} bytes. {told(made.account)}"
             peaks = made.peaks if self._workshop.may_do("waveforms") else b""
             if not made.peaks:
                 log.warning("the waveform could not be measured", action="waveform_missing", session_id=session.id)
@@ -136,14 +137,16 @@ async def make(plan: Plan, folder: Path, name: PurePosixPath, workshop: Workshop
         OSError: the takes are out of reach, or there is no room.
     """
     await asyncio.to_thread(_require_room, folder)
+    await workshop.ahead.finished(folder)
     journal = await asyncio.to_thread(read_journal, folder)
-    found = account(journal.takes, journal.window or plan.window)
+    found = account(journal.takes, journal.window or plan.window).with_longest_stall(journal.longest_stall)
     if not found.cuts:
         raise ProcessingError(f"There are no takes (any more) in {folder}.")
     audio = folder / ASSEMBLED
     quality = plan.stream.mp3_quality
     assembled = await process.assemble(found.cuts, folder, audio, quality=quality, ffmpeg=workshop.capture.ffmpeg)
-    found = found.with_silence(assembled.silent_share)
+    sound = assembled.sound
+    found = found.with_sound(sound.silent_share, sound.silences, loudness=sound.loudness, peak=sound.peak)
     tags = _tags(plan, journal, found)
     part = workshop.recordings / tag.part_name(name.with_name(f"{folder.name}-{name.name}"))
     written = await asyncio.to_thread(_write, audio, part, tags, workshop.cover(plan))
@@ -237,6 +240,7 @@ def _tags(plan: Plan, journal: Journal, found: Account) -> tag.Tags:
         comment=_comment(plan, found),
         coverage=found.coverage,
         verdict=found.verdict,
+        measured=measured(found),
     )
 
 
@@ -246,13 +250,14 @@ def _comment(plan: Plan, found: Account) -> str:
 
 
 def _shown(tags: tag.Tags) -> dict[str, Any]:
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(tags).items()}
+    flat = asdict(tags)
+    flat |= flat.pop("measured") or {}
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in flat.items()}
 
 
 def _entries(made: Made) -> dict[str, Any]:
     """A finished recording and its account as the database keeps them."""
     found = made.account
-    last = found.cuts[-1]
     return {
         "file": str(made.name),
         "size": made.written.size,
@@ -265,16 +270,7 @@ def _entries(made: Made) -> dict[str, Any]:
         "recorded": found.recorded,
         "gaps": [asdict(gap) for gap in found.gaps],
         "take_count": found.takes,
-        "account": {
-            "verdicts": list(found.verdicts),
-            "planned": found.planned,
-            "recorded": found.recorded,
-            "late": found.late,
-            "short": found.short,
-            "silent_share": found.silent_share,
-            "titles": [asdict(mark) for mark in made.titles],
-            "ends": (last.take.begins + timedelta(seconds=last.skip + last.length)).isoformat(),
-        },
+        "account": kept(found, made.titles),
     }
 
 

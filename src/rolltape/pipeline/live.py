@@ -136,6 +136,8 @@ def _beat(live: Live, now: datetime) -> Beat:
             "title": progress.title,
             "gaps": progress.gaps,
             "connected": progress.connected,
+            "speed": None if progress.speed is None else round(progress.speed, 3),
+            "stall": round(progress.stall, 1),
         },
     }
     if not live.has_begun and live.plan.window.opens <= now:

@@ -66,6 +66,7 @@ class Recording:
             live.recorder.stop()
         self.live.enter(live)
         known: Sequence[TakeFacts] = ()
+        self._workshop.ahead.begin(folder, quality=plan.stream.mp3_quality, ffmpeg=self._workshop.capture.ffmpeg)
         try:
             while True:
                 try:
@@ -86,6 +87,7 @@ class Recording:
             self.live.note(session, "interrupted", "Interrupted; goes on at the next start.")
             raise
         finally:
+            self._workshop.ahead.end(folder)
             self._halted.remove(session.id)
             await self.live.leave(live)
 
@@ -170,6 +172,7 @@ class Recording:
             session, SessionState.CANCELLED, "cancelled", "Cancelled; what it had recorded is discarded."
         )
         if ours:
+            await self._workshop.ahead.drop(folder)
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         return ours, None
 

@@ -1,12 +1,13 @@
 """What the steps need of the machine: folders, programs, limits."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rolltape.capture import CaptureSettings
 from rolltape.domain.session import Plan, Session
 from rolltape.domain.take import takes_folder
+from rolltape.pipeline.ahead import WorkAhead
 from rolltape.transfer import TransferSettings
 
 
@@ -23,6 +24,7 @@ class Workshop:
     transfers_per_destination: int
     may_do: Callable[[str], bool] = lambda _: True  # whether there is room for work that is not critical
     room_warning: Callable[[int], Awaitable[str | None]] = _no_warning  # why a session (by its number) may not fit
+    ahead: WorkAhead = field(default_factory=WorkAhead)
     on_done: Callable[[], None] = lambda: None  # a recording is where it belongs
 
     def takes(self, session: Session) -> Path:

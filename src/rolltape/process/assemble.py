@@ -1,4 +1,7 @@
-"""The takes of a session become one sound MP3: joined where they are MP3, else encoded, and decoded to prove it."""
+"""The takes of a session become one sound MP3: joined where they are MP3, else encoded, and decoded to prove it.
+
+Where that was done ahead, while they were recorded, what was encoded is joined like takes that came as MP3.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,32 +15,43 @@ from rolltape.domain.recording import Cut
 from rolltape.domain.take import Codec
 from rolltape.domain.units import BitsPerSecond, Hertz, Seconds
 from rolltape.process.encode import encode
+from rolltape.process.follow import encoded_cut
 from rolltape.process.frames import NotJoinable
 from rolltape.process.join import join
+from rolltape.process.prove import prove
 from rolltape.process.verify import Sound, verify
 
 TOLERANCE = Seconds(0.5)  # between what was to be in the MP3 and what is decoded from it
+
+_FRAME = Seconds(0.03)  # for each cut, between its length and what was encoded ahead for it: a frame, no more
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Assembled:
-    """The MP3 that was made. `silent_share` is how much of it is below -60 dBFS, 0 to 1; `bit_rate` is the average.
+    """The MP3 that was made, and what is heard of it. `bit_rate` is the average."""
 
-    `peaks` is its waveform: POINTS bytes, or b"" where it could not be measured.
-    """
-
-    duration: Seconds
-    silent_share: float
+    sound: Sound
     sample_rate: Hertz
     channels: int
     bit_rate: BitsPerSecond
-    peaks: bytes
+
+    @property
+    def duration(self) -> Seconds:
+        return self.sound.duration
+
+    @property
+    def silent_share(self) -> float:
+        return self.sound.silent_share
+
+    @property
+    def peaks(self) -> bytes:
+        return self.sound.peaks
 
 
 async def assemble(cuts: Sequence[Cut], folder: Path, out: Path, *, quality: str, ffmpeg: str) -> Assembled:
-    """Make one MP3 at `out` from the cuts of the takes in `folder`, decode all of it, and sync it.
+    """Make one MP3 at `out` from the cuts of the takes in `folder`, decode all of it.
 
     MP3 takes of one format are joined without encoding; anything else is encoded at `quality` (V0 to V9, or a
     constant bit rate like 128k). What is damaged in a take is left out: the MP3 is then shorter than the cuts.
@@ -52,6 +66,11 @@ async def assemble(cuts: Sequence[Cut], folder: Path, out: Path, *, quality: str
     assembled = None
     if all(cut.take.format.codec is Codec.MP3 for cut in cuts):
         assembled = await _joined(cuts, folder, out, ffmpeg)
+    elif (encoded := await asyncio.to_thread(_encoded_ahead, cuts, folder, quality)) is not None:
+        assembled = await _joined(encoded, folder, out, ffmpeg)
+        if assembled is not None and abs(assembled.duration - _length(cuts)) > _FRAME * (len(cuts) + 1):
+            log.info("what was encoded ahead is not all", action="ahead_unused", duration=assembled.duration)
+            assembled = None
     if assembled is None:
         assembled = await _encoded(cuts, folder, out, quality, ffmpeg)
 
@@ -66,7 +85,7 @@ async def _joined(cuts: Sequence[Cut], folder: Path, out: Path, ffmpeg: str) -> 
     """The takes joined frame by frame, None if they cannot be, or if the result cannot be decoded without a fault."""
     try:
         joined = await asyncio.to_thread(join, cuts, folder, out)
-        sound = await verify(out, ffmpeg=ffmpeg, length=joined.duration)
+        sound = await prove(out, joined, folder, ffmpeg=ffmpeg)
         _require_length(sound, joined.duration)
     except NotJoinable as exc:
         log.info("the takes are encoded, for they cannot be joined", action="not_joinable", reason=exc.message)
@@ -74,8 +93,19 @@ async def _joined(cuts: Sequence[Cut], folder: Path, out: Path, ffmpeg: str) -> 
     except ProcessingError as exc:
         log.warning("the takes are encoded, for joining them failed", action="join_failed", reason=exc.message)
         return None
-    rate, channels = joined.sample_rate, joined.channels
-    return Assembled(sound.duration, sound.silent_share, rate, channels, joined.bit_rate, sound.peaks)
+    return Assembled(sound, joined.sample_rate, joined.channels, joined.bit_rate)
+
+
+def _encoded_ahead(cuts: Sequence[Cut], folder: Path, quality: str) -> list[Cut] | None:
+    """The same cuts, of the MP3s to which their takes were encoded while they grew; None if not all of them were."""
+    found = []
+    for cut in cuts:
+        is_mp3 = cut.take.format.codec is Codec.MP3
+        same = cut if is_mp3 else encoded_cut(cut, folder, quality=quality)
+        if same is None:
+            return None
+        found.append(same)
+    return found
 
 
 async def _encoded(cuts: Sequence[Cut], folder: Path, out: Path, quality: str, ffmpeg: str) -> Assembled:
@@ -83,8 +113,7 @@ async def _encoded(cuts: Sequence[Cut], folder: Path, out: Path, quality: str, f
     sound = await verify(out, ffmpeg=ffmpeg, length=encoded.duration)
     _require_length(sound, encoded.duration)
     bit_rate = BitsPerSecond(round(encoded.size * 8 / sound.duration))
-    rate, channels = encoded.pcm.sample_rate, encoded.pcm.channels
-    return Assembled(sound.duration, sound.silent_share, rate, channels, bit_rate, sound.peaks)
+    return Assembled(sound, encoded.pcm.sample_rate, encoded.pcm.channels, bit_rate)
 
 
 def _require_length(sound: Sound, expected: Seconds) -> None:

@@ -20,6 +20,7 @@ from rolltape.domain.recording import Cut
 from rolltape.domain.units import Bytes, Hertz, Seconds
 from rolltape.ffmpeg import encoding
 from rolltape.ffmpeg.run import Run, run_to_end
+from rolltape.process.pour import pipe
 
 NICE = 10  # recordings that still run come first
 
@@ -62,7 +63,7 @@ class Encoded:
 
 
 async def encode(cuts: Sequence[Cut], folder: Path, out: Path, *, quality: str, ffmpeg: str) -> Encoded:
-    """Encode the cuts of the takes in `folder` to `out`, and sync it. What cannot be decoded is left out.
+    """Encode the cuts of the takes in `folder` to `out`. What cannot be decoded is left out.
 
     Raises:
         ProcessingError: nothing can be decoded, or FFmpeg could not encode it.
@@ -70,7 +71,7 @@ async def encode(cuts: Sequence[Cut], folder: Path, out: Path, *, quality: str, 
         OSError: a take cannot be read.
     """
     folder, out = folder.absolute(), out.absolute()
-    pcm = await _common_format(cuts, folder, quality, ffmpeg)
+    pcm = await common_format([folder / cut.take.file for cut in cuts], quality=quality, ffmpeg=ffmpeg)
     arguments = encoding.encode_to_mp3(out, quality=quality, sample_rate=pcm.sample_rate, channels=pcm.channels)
     fed = 0
     async with _encoder(ffmpeg, arguments, folder) as sink:
@@ -79,7 +80,7 @@ async def encode(cuts: Sequence[Cut], folder: Path, out: Path, *, quality: str, 
     if not fed:
         raise ProcessingError(f"nothing in {_names(cuts)} can be decoded")
 
-    return Encoded(pcm.duration(fed), pcm, await asyncio.to_thread(_sync, out))
+    return Encoded(pcm.duration(fed), pcm, Bytes(out.stat().st_size))
 
 
 def mp3_sample_rate(rate: Hertz, quality: str) -> Hertz:
@@ -92,13 +93,18 @@ def mp3_sample_rate(rate: Hertz, quality: str) -> Hertz:
     return Hertz(next((known for known in _SAMPLE_RATES if known >= max(rate, lowest)), _SAMPLE_RATES[-1]))
 
 
-async def _common_format(cuts: Sequence[Cut], folder: Path, quality: str, ffmpeg: str) -> Pcm:
-    """That of the best take, so that nothing of it is lost for another one."""
+async def common_format(takes: Sequence[Path], *, quality: str, ffmpeg: str) -> Pcm:
+    """That of the best take, so that nothing of it is lost for another one.
+
+    Raises:
+        ProcessingError: there is no sound in them.
+        FfmpegMissing: FFmpeg cannot be started.
+        OSError: a take cannot be read.
+    """
     rate, channels = 0, 1
-    for cut in cuts:
-        file = folder / cut.take.file
-        file.stat()  # one that is not there is another matter than one that cannot be decoded
-        _, output, _ = await run_to_end(ffmpeg, encoding.format_of(file), folder=folder, nice=NICE)
+    for take in takes:
+        take.stat()  # one that is not there is another matter than one that cannot be decoded
+        _, output, _ = await run_to_end(ffmpeg, encoding.format_of(take), folder=take.parent, nice=NICE)
         for line in output.splitlines():
             name, _, value = line.partition(" 0: ")
             if name == "#sample_rate":
@@ -106,7 +112,7 @@ async def _common_format(cuts: Sequence[Cut], folder: Path, quality: str, ffmpeg
             elif name == "#channel_layout_name" and value != "mono":
                 channels = 2
     if not rate:
-        raise ProcessingError(f"there is no sound in {_names(cuts)}")
+        raise ProcessingError(f"there is no sound in {', '.join(take.name for take in takes)}")
 
     return Pcm(mp3_sample_rate(Hertz(rate), quality), channels)
 
@@ -114,7 +120,7 @@ async def _common_format(cuts: Sequence[Cut], folder: Path, quality: str, ffmpeg
 @asynccontextmanager
 async def _encoder(ffmpeg: str, arguments: Sequence[str], folder: Path) -> AsyncIterator[FileIO]:
     """Where to write what is to be encoded. At the end of the block that is all, and the encoder finishes."""
-    reading, writing = _pipe()
+    reading, writing = pipe()
     with writing:
         with reading:
             run = await Run.start(ffmpeg, arguments, folder=folder, nice=NICE, stdin=reading.fileno())
@@ -134,7 +140,7 @@ async def _encoder(ffmpeg: str, arguments: Sequence[str], folder: Path) -> Async
 async def _feed(cut: Cut, pcm: Pcm, folder: Path, sink: FileIO, ffmpeg: str) -> int:
     """Decode a take, and write what belongs into the recording to `sink`. Returns how many bytes of it there were."""
     arguments = encoding.decode(folder / cut.take.file, sample_rate=pcm.sample_rate, channels=pcm.channels)
-    reading, writing = _pipe()
+    reading, writing = pipe()
     with reading:
         with writing:
             run = await Run.start(ffmpeg, arguments, folder=folder, nice=NICE, stdout=writing.fileno())
@@ -171,17 +177,5 @@ def _splice(source: int, sink: int, size: int) -> int:
     return moved
 
 
-def _pipe() -> tuple[FileIO, FileIO]:
-    reading, writing = os.pipe()
-    return FileIO(reading, "rb"), FileIO(writing, "wb")
-
-
 def _names(cuts: Sequence[Cut]) -> str:
     return ", ".join(cut.take.file for cut in cuts)
-
-
-def _sync(file: Path) -> Bytes:
-    """Bring a file to the disk. Returns its size."""
-    with file.open("rb") as opened:
-        os.fsync(opened.fileno())
-        return Bytes(os.fstat(opened.fileno()).st_size)

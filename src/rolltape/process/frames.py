@@ -58,28 +58,35 @@ class FrameReader:
         heads = (header_at(word) for word in self._sizes)
         return {head.bit_rate for head in heads if head is not None}
 
-    def runs(self) -> Iterator[Run]:
-        """The frames, in runs.
+    def runs(self, at: int | None = None) -> Iterator[Run]:
+        """The frames, in runs. They begin at byte `at` of the file, None: behind the tag it may begin with.
 
         Raises:
             NotJoinable: there are frames of another format, or none of layer III.
         """
-        skip_id3(self._file)
+        if at is None:
+            skip_id3(self._file)
+        else:
+            self._file.seek(at)
         data, continues, ended = b"", False, False
         while not ended:
             block = self._file.read(BLOCK)
             data, ended = data + block, not block
-            at: int | None = 0
-            while at is not None:
-                edges = self._walk(data, at)
+            begin: int | None = 0
+            while begin is not None:
+                edges = self._walk(data, begin)
                 broken = self._is_break(data, edges[-1])
-                at = self._resume(data, edges, ended) if broken else None
+                begin = self._resume(data, edges, ended) if broken else None
                 if len(edges) > 1:
                     yield Run(data, edges, continues)
                     continues = True
                 continues = continues and not broken
             rest = max(edges[-1], len(data) - CHAIN_ROOM) if broken else edges[-1]
             data = data[rest:]
+
+    def position(self, run: Run, number: int) -> int:
+        """At which byte of the file a frame of the run that was given last begins."""
+        return self._file.tell() - len(run.data) + run.edges[number]
 
     def _walk(self, data: bytes, at: int) -> list[int]:
         """Where the whole frames from `at` on begin, and where the last of them ends."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from rolltape.domain.mpeg import Header, main_data_begin
 from rolltape.domain.recording import Cut
@@ -18,21 +18,37 @@ from rolltape.process import reservoir, xing
 from rolltape.process.frames import CHAIN_ROOM, FrameReader, NotJoinable, Run
 
 SEEK_STEP = 16  # frames from one whose place is remembered to the next: under half a second
+PLACE_STEP = 32  # frames of a take from one whose place in the file is told to the next
+
+
+class Place(NamedTuple):
+    """Where a frame of a take lies in the file: as which of its frames (the silent first one is 0), at which byte."""
+
+    cut: int
+    number: int  # of the frame in its take
+    frame: int
+    at: int
 
 
 @dataclass(frozen=True)
 class Joined:
-    """What was joined. `silenced` is how many of its frames could not be decoded and are silent now."""
+    """What was joined. `silenced` is how many of its frames could not be decoded and are silent now.
+
+    `places` are those of every PLACE_STEPth frame of the takes. `frames` counts the silent one in front, too.
+    """
 
     duration: Seconds
     sample_rate: Hertz
     channels: int
     bit_rate: BitsPerSecond
     silenced: int
+    like: Header
+    frames: int
+    places: tuple[Place, ...]
 
 
 def join(cuts: Sequence[Cut], folder: Path, out: Path) -> Joined:
-    """Write the cuts of the takes in `folder` to `out`, with an Info frame in front, and sync it.
+    """Write the cuts of the takes in `folder` to `out`, with an Info frame in front.
 
     A take of a few bytes without a whole frame counts for nothing.
 
@@ -41,18 +57,16 @@ def join(cuts: Sequence[Cut], folder: Path, out: Path) -> Joined:
     """
     with out.open("w+b") as file:
         writer = _Writer(file)
-        for before, cut in pairwise([None, *cuts]):
+        for index, (before, cut) in enumerate(pairwise([None, *cuts])):
             assert cut is not None
+            writer.cut = index
             with (folder / cut.take.file).open("rb") as take:
                 reader = FrameReader(take, writer.like)
                 follows = cut.take.continues and before is not None and before.take.number + 1 == cut.take.number
                 _copy(cut, reader, writer, follows=follows)
                 if not reader.bit_rates and take.tell() > CHAIN_ROOM:
                     raise NotJoinable(f"{cut.take.file} has no MP3 frames in it")
-        joined = writer.finish()
-        file.flush()
-        os.fsync(file.fileno())
-    return joined
+        return writer.finish()
 
 
 def _copy(cut: Cut, reader: FrameReader, writer: "_Writer", *, follows: bool) -> None:
@@ -64,16 +78,16 @@ def _copy(cut: Cut, reader: FrameReader, writer: "_Writer", *, follows: bool) ->
         assert head is not None, "there is a frame, so there is a format"
         if not end:
             begin, end = _frame_numbers(cut, head)
-            run = _without_info(run)
+            run = without_info(run)
         if not run.continues:
             tail = b""
         first, last = max(0, begin - number), min(run.frames, end - number)
         if first < last:
             if begin >= number and not (follows and begin == 0):
-                writer.seam(head, run.frame(first), _main_data_before(run, first, tail, head.reservoir))
+                writer.seam(run.frame(first), _main_data_before(run, first, tail, head.reservoir))
             elif not run.continues:
                 writer.break_off()
-            writer.write(run, first, last)
+            writer.write(run, first, last, number)
         number += run.frames
         if number >= end:
             break
@@ -87,7 +101,7 @@ def _frame_numbers(cut: Cut, head: Header) -> tuple[int, int]:
     return round(cut.skip * per_second), round((cut.skip + cut.length) * per_second)
 
 
-def _without_info(run: Run) -> Run:
+def without_info(run: Run) -> Run:
     """The first frames of a take without the header an encoder put in front of them."""
     first = run.frame(0)
     is_info = xing.is_info(first, reservoir.head_of(first))
@@ -113,6 +127,7 @@ class _Writer:
     def __init__(self, file: BinaryIO) -> None:
         self.like: Header | None = None
         self.bit_rates: set[int] = set()
+        self.cut = 0  # the one that is being written
         self._file = file
         self._size = 0
         self._frames = 0
@@ -120,20 +135,23 @@ class _Writer:
         self._room: int | None = 0
         self._last_size = 0  # of the last frame
         self._marks: list[int] = []  # where every SEEK_STEPth frame begins
+        self._places: list[Place] = []
 
-    def seam(self, head: Header, frame: bytes, before: bytes) -> None:
+    def seam(self, frame: bytes, before: bytes) -> None:
         """A cut begins with `frame`; `before` is the main data before it in its take."""
-        reach = main_data_begin(frame, reservoir.head_of(frame))
+        own = reservoir.head_of(frame)
+        reach = main_data_begin(frame, own)
         before = before[-reach:] if reach else b""
-        self._room = self._begin(head, before) if self.like is None else self._widen_last(before)
+        # Like this frame, not like one of an encoder's header: FFmpeg takes a first frame of another mode for junk.
+        self._room = self._begin(own, before) if self.like is None else self._widen_last(before)
 
     def break_off(self) -> None:
         """Frames are missing before the next one."""
         self._room = 0
 
-    def write(self, run: Run, first: int, last: int) -> None:
-        """Write these frames of the run."""
-        self._mark(run, first, last)
+    def write(self, run: Run, first: int, last: int, number: int) -> None:
+        """Write these frames of the run, of which the first one has this number in its take."""
+        self._mark(run, first, last, number)
         while self._room is not None and first < last:
             self._file.write(self._decodable(run.frame(first)))
             first += 1
@@ -162,6 +180,9 @@ class _Writer:
             channels=like.channels,
             bit_rate=BitsPerSecond(round((self._size - len(info)) * 8 / duration)),
             silenced=self._silenced,
+            frames=self._frames,
+            like=like,
+            places=tuple(self._places),
         )
 
     def _begin(self, head: Header, before: bytes) -> int:
@@ -195,11 +216,14 @@ class _Writer:
         self._silenced += 1
         return reservoir.silence(frame)
 
-    def _mark(self, run: Run, first: int, last: int) -> None:
+    def _mark(self, run: Run, first: int, last: int, number: int) -> None:
         """Count these frames, and remember where some of them are."""
         offset = self._size - run.edges[first]
-        for number in range(first + -self._frames % SEEK_STEP, last, SEEK_STEP):
-            self._marks.append(run.edges[number] + offset)
+        for index in range(first + -self._frames % SEEK_STEP, last, SEEK_STEP):
+            self._marks.append(run.edges[index] + offset)
+        for index in range(first + -(number + first) % PLACE_STEP, last, PLACE_STEP):
+            frame = self._frames + index - first
+            self._places.append(Place(self.cut, number + index, frame, run.edges[index] + offset))
         self._frames += last - first
         self._size = run.edges[last] + offset
         self._last_size = run.edges[last] - run.edges[last - 1]

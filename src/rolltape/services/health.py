@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from rolltape.domain.errors import BackupError, RolltapeError
 from rolltape.domain.forecast import Forecast, forecast
 from rolltape.domain.units import HOUR, Bytes, Seconds
+from rolltape.ffmpeg import cage
 from rolltape.ffmpeg.run import run_to_end
 from rolltape.services import findings
 from rolltape.services.backups import Backup
@@ -129,6 +130,11 @@ class Health:
                 return ""
             self._ffmpeg_version = output.partition("\n")[0].partition(" Copyright")[0].strip()
         return self._ffmpeg_version
+
+    @property
+    def ffmpeg_cage(self) -> str:
+        """How FFmpeg is confined on this machine, for people."""
+        return cage.described()
 
     async def hours_left(self) -> float:
         """Hours that everything that records now (or one usual stream) can go on until the disk is full."""
