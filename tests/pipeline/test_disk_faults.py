@@ -51,7 +51,8 @@ async def recording(line: Line, *numbers: int) -> AsyncIterator[tuple[Pipeline, 
     attending = asyncio.create_task(pipeline.attend())
     running = asyncio.gather(*(line.run(number, pipeline=pipeline) for number in numbers))
     try:
-        yield pipeline, running
+        async with asyncio.timeout(120):
+            yield pipeline, running
     finally:
         running.cancel()
         attending.cancel()
