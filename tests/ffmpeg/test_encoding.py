@@ -15,7 +15,9 @@ READING = {
     "decode": encoding.decode(FILE, sample_rate=RATE, channels=2),
     "judge_mp3": encoding.judge_mp3(FILE, piece=1000),
     "encode_to_mp3": encoding.encode_to_mp3(FILE, quality="V2", sample_rate=RATE, channels=2),
+    "follow_to_mp3": encoding.follow_to_mp3(FILE, format="aac", quality="V2", sample_rate=RATE, channels=2),
 }
+BY_PIPE = ("encode_to_mp3", "follow_to_mp3")
 
 
 def after(arguments: list[str], option: str) -> str:
@@ -26,7 +28,7 @@ def after(arguments: list[str], option: str) -> str:
 def test_what_is_read_can_be_of_the_known_kinds_only_and_from_one_place(name: str):
     before_input = READING[name][: READING[name].index("-i")]
 
-    assert after(before_input, "-protocol_whitelist") == ("pipe" if name == "encode_to_mp3" else "file")
+    assert after(before_input, "-protocol_whitelist") == ("pipe" if name in BY_PIPE else "file")
     assert "concat" not in after(before_input, "-format_whitelist")
     assert "hls" not in after(before_input, "-format_whitelist")
     assert after(before_input, "-codec_whitelist")
@@ -36,6 +38,14 @@ def test_what_is_read_can_be_of_the_known_kinds_only_and_from_one_place(name: st
 def test_a_name_of_a_file_is_never_anything_else(name: str):
     assert f"file:{FILE}" in READING[name]
     assert str(FILE) not in READING[name]
+
+
+def test_a_part_of_an_mp3_is_read_from_the_pipe_alone():
+    arguments = encoding.judge_mp3(None, piece=1000, lead=1152)
+
+    assert after(arguments, "-protocol_whitelist") == "pipe"
+    assert after(arguments, "-i") == "pipe:0"
+    assert after(arguments, "-af").startswith("atrim=start_sample=1152,")
 
 
 @pytest.mark.parametrize("name", READING)

@@ -72,10 +72,12 @@ def follow_to_mp3(out: Path, *, format: str, quality: str, sample_rate: Hertz, c
     """
     rate = ["-q:a", quality[1:]] if quality.startswith("V") else ["-b:a", quality]
     return [
-        *_COMMON, "-y", *_guard("pipe", format, _DECODERS), "-f", format, "-i", "pipe:0",
-        "-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-max_error_rate", "1",
+        *_COMMON, "-y", *_guard("pipe", format, _DECODERS), "-probesize", "65536", "-analyzeduration", "0",
+        "-f", format, "-i", "pipe:0", "-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1",
+        "-max_error_rate", "1",
         "-ar", str(sample_rate), "-ac", str(channels), "-sample_fmt", "s32p", "-c:a", "libmp3lame", *rate,
-        "-write_xing", "1", "-id3v2_version", "0", "-write_id3v1", "0", "-f", "mp3", f"file:{out}",
+        "-write_xing", "1", "-id3v2_version", "0", "-write_id3v1", "0", "-flush_packets", "1",
+        "-f", "mp3", f"file:{out}",
     ]  # fmt: skip
 
 

@@ -88,7 +88,7 @@ class Ahead:
                 take = await self._next_take(_number(take))
 
     def _may_encode(self) -> bool:
-        return not self._limits.encoders.locked() and self._limits.may_do(WORK)
+        return self._limits.may_do(WORK) and not self._limits.encoders.locked()
 
     async def _next_take(self, behind: int) -> Path | None:
         """The next one behind that number to encode, once there is enough of it; None if there will be none."""
@@ -121,10 +121,10 @@ class Ahead:
             raise
 
     async def _hear(self) -> None:
-        """Decode what the takes will become, piece by piece, until cancelled."""
+        """Decode what the takes will become, piece by piece, until the end."""
         heard = await asyncio.to_thread(Heard, self._folder)
         sources: dict[Path, Pieces] = {}
-        while True:
+        while not self._over.is_set():
             for file in (*self._takes(), *sorted(self._folder.glob(ENCODED))):
                 if file.suffix == ".mp3":
                     with suppress(NotJoinable, FileNotFoundError):  # it will be encoded, or was dropped
@@ -133,7 +133,7 @@ class Ahead:
 
     async def _hear_all(self, pieces: Pieces, heard: Heard) -> None:
         """Decode the pieces that are there by now."""
-        while pieces.may_have_grown() and self._limits.may_do(WORK):
+        while not self._over.is_set() and pieces.may_have_grown() and self._limits.may_do(WORK):
             async with self._limits.ears:
                 piece = await asyncio.to_thread(pieces.next)
                 if piece is None:

@@ -153,9 +153,11 @@ def encoded_cut(cut: Cut, folder: Path, *, quality: str) -> Cut | None:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what was left by an encoding that was interrupted: it begins anew."""
+    """Remove what was left by encodings that were interrupted, or whose takes went on after all: they begin anew."""
+    finished = {encoded_file(take) for take in folder.glob("take-*") if is_encoded(take)}
     for out in folder.glob(ENCODED):
-        if not _note_of(out).exists():
+        if out not in finished:
+            _note_of(out).unlink(missing_ok=True)
             out.unlink(missing_ok=True)
 
 
