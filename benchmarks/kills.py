@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,6 +157,10 @@ def show_all(
     rows = [
         ["kills, shows, outages of a show", f"{len(kills)}, {len(everything)}, {len(found)}"],
         ["recordings lost (no file, or not done)", str(sum(not is_kept(one) for one in everything))],
+        [
+            "states",
+            ", ".join(f"{number} {state}" for state, number in Counter(one.state for one in everything).items()),
+        ],
         ["sessions stuck, folders of takes left", f"{stuck}, {left}"],
         ["outage, s", spread([outage.ended - outage.began for outage in found])],
         ["lost per outage, s", spread([outage.lost for outage in found])],
@@ -168,6 +173,9 @@ def show_all(
         ["from listening again to the first byte, s", spread(again)],
     ]
     print(table(["", "median / 99th percentile / worst"], rows))
+    for one in everything:
+        if one.state != "done" or one.off > 0.05:
+            print(one.words)
 
 
 def is_kept(one: Result) -> bool:

@@ -52,7 +52,6 @@ from tests.servers.rolltape import Rolltape, rolltape
 from tests.servers.sshd import Sshd, sshd
 
 BURST = 65535  # bytes
-PERIOD = 120.0  # s until a stream repeats itself
 SHORTEST_SHOW, LONGEST_SHOW = 60.0, 180.0  # s
 START_IN = 4.0  # s
 QUIET, BUSY = 2.0, 6.0  # s between two faults
@@ -158,7 +157,7 @@ def mounted(place: Path) -> Iterator[Path]:
 def soak(folder: Path, disk: Path, seconds: float, streams: int, chance: random.Random, picture: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         seeds = [chance.randrange(1 << 30) for _ in range(streams)]
-        known = list(pool.map(lambda seed: known_mp3(PERIOD, seed=seed), seeds))
+        known = list(pool.map(lambda seed: known_mp3(seed=seed), seeds))
     with contextlib.ExitStack() as stack:
         run = set_out(stack, folder, disk, known, chance)
         until = time.monotonic() + seconds
@@ -404,10 +403,7 @@ def report(run: Soak, stuck: Sequence[Show]) -> None:
     print(table(["", "the last four: median / worst"], rows))
     for (_, one), (outside, _) in zip(results, apart, strict=True):
         if outside or one.off > 0.05 or one.state != "done":
-            words_ = (
-                f"{one.state}, {one.verdict}, missing outside of outages {outside:.2f} s, account off {one.off:.3f} s"
-            )
-            print(f"session {one.show.session}: {words_}")
+            print(f"{one.words}; missing outside of outages {outside:.2f} s")
 
 
 def wrongly_delivered(run: Soak) -> int:
