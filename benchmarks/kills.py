@@ -33,7 +33,7 @@ from tests.known_stream import Count, KnownStream, known_mp3
 from tests.servers.icecast import icecast
 from tests.servers.known import icecast_source
 from tests.servers.line import lines
-from tests.servers.rolltape import rolltape
+from tests.servers.rolltape import Rolltape, started
 
 BURST = 65535  # bytes
 LONGEST_LIFE = 8.0  # s between a start and the next kill
@@ -82,7 +82,9 @@ def run(folder: Path, kills: int, sessions: int, chance: random.Random) -> None:
         ]
         mine = [wires.to(server.port) for _ in streams]
         allowed = ",".join(f"127.0.0.1:{line.port}" for line in mine)
-        service = stack.enter_context(rolltape(folder / "rolltape", patience=PATIENCE, ROLLTAPE_ALLOW_TARGETS=allowed))
+        service = stack.enter_context(
+            started(Rolltape(folder / "rolltape", {"ROLLTAPE_ALLOW_TARGETS": allowed}, patience=PATIENCE))
+        )
         ids = [service.add_stream(f"http://127.0.0.1:{line.port}/known{n}") for n, line in enumerate(mine)]
         shows: list[list[Show]] = [[] for _ in ids]
         moments, starts = [], []

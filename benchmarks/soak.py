@@ -48,7 +48,7 @@ from tests.servers.icecast import icecast
 from tests.servers.known import IcecastSource, icecast_source
 from tests.servers.line import Line, lines
 from tests.servers.process import wait_until
-from tests.servers.rolltape import Rolltape, rolltape
+from tests.servers.rolltape import Rolltape, started
 from tests.servers.sshd import Sshd, sshd
 
 BURST = 65535  # bytes
@@ -190,15 +190,12 @@ def set_out(
     sources = [stack.enter_context(icecast_source(one, server, f"known{n}")) for n, one in enumerate(known)]
     mine = [wires.to(server.port) for _ in known]
     ports = [nas.server.port, *(line.port for line in mine)]
-    service = stack.enter_context(
-        rolltape(
-            folder / "rolltape",
-            patience=PATIENCE,
-            ROLLTAPE_ALLOW_TARGETS=",".join(f"127.0.0.1:{port}" for port in ports),
-            ROLLTAPE_CONFIG_DIR=str(nas.server.keys),
-            ROLLTAPE_RECORDINGS_DIR=str(disk / "recordings"),
-        )
-    )
+    env = {
+        "ROLLTAPE_ALLOW_TARGETS": ",".join(f"127.0.0.1:{port}" for port in ports),
+        "ROLLTAPE_CONFIG_DIR": str(nas.server.keys),
+        "ROLLTAPE_RECORDINGS_DIR": str(disk / "recordings"),
+    }
+    service = stack.enter_context(started(Rolltape(folder / "rolltape", env, patience=PATIENCE)))
     target = add_destination(service, nas.server)
     channels = [
         Channel(source, line, service.add_stream(f"http://127.0.0.1:{line.port}/known{n}", destination_ids=[target]))
