@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ from tests.known_stream import Count, KnownStream, known_mp3
 from tests.servers.icecast import icecast
 from tests.servers.known import icecast_source
 from tests.servers.line import lines
-from tests.servers.rolltape import rolltape
+from tests.servers.rolltape import Rolltape, started
 
 BURST = 65535  # bytes
 LONGEST_LIFE = 8.0  # s between a start and the next kill
@@ -81,7 +82,9 @@ def run(folder: Path, kills: int, sessions: int, chance: random.Random) -> None:
         ]
         mine = [wires.to(server.port) for _ in streams]
         allowed = ",".join(f"127.0.0.1:{line.port}" for line in mine)
-        service = stack.enter_context(rolltape(folder / "rolltape", patience=PATIENCE, ROLLTAPE_ALLOW_TARGETS=allowed))
+        service = stack.enter_context(
+            started(Rolltape(folder / "rolltape", {"ROLLTAPE_ALLOW_TARGETS": allowed}, patience=PATIENCE))
+        )
         ids = [service.add_stream(f"http://127.0.0.1:{line.port}/known{n}") for n, line in enumerate(mine)]
         shows: list[list[Show]] = [[] for _ in ids]
         moments, starts = [], []
@@ -156,6 +159,10 @@ def show_all(
     rows = [
         ["kills, shows, outages of a show", f"{len(kills)}, {len(everything)}, {len(found)}"],
         ["recordings lost (no file, or not done)", str(sum(not is_kept(one) for one in everything))],
+        [
+            "states",
+            ", ".join(f"{number} {state}" for state, number in Counter(one.state for one in everything).items()),
+        ],
         ["sessions stuck, folders of takes left", f"{stuck}, {left}"],
         ["outage, s", spread([outage.ended - outage.began for outage in found])],
         ["lost per outage, s", spread([outage.lost for outage in found])],
@@ -168,6 +175,9 @@ def show_all(
         ["from listening again to the first byte, s", spread(again)],
     ]
     print(table(["", "median / 99th percentile / worst"], rows))
+    for one in everything:
+        if one.state != "done" or one.off > 0.05:
+            print(one.words)
 
 
 def is_kept(one: Result) -> bool:

@@ -55,7 +55,7 @@ def draw(panels: Sequence[Panel], marks: Sequence[Mark], unit: str) -> str:
 
 
 def _panel(panel: Panel, marks: Sequence[Mark], colours: dict[str, str], top: float, last: float) -> Iterator[str]:
-    most = max(panel.values) or 1.0
+    most = 1.2 * max(panel.values) or 1.0  # room for the name
     yield f'<rect x="{LEFT}" y="{top}" width="{WIDTH}" height="{HEIGHT}" fill="none" stroke="#bbb"/>'
     yield f'<text x="{LEFT + 6}" y="{top + 16}">{escape(panel.name)}</text>'
     yield f'<text x="{LEFT - 6}" y="{top + 10}" text-anchor="end">{most:.0f}</text>'

@@ -85,11 +85,15 @@ class Scene:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`off` is how far the account is from the truth: the sum of its gaps, and the worst place, in seconds."""
+    """`off` is how far the account is from the truth: the sum of its gaps, and the worst place, in seconds.
+
+    `back` is how many seconds after the fault began the audio came again.
+    """
 
     case: Case
     recorder: str
     count: Count
+    back: float | None
     off: tuple[float, float] | None = None
 
 
@@ -328,9 +332,10 @@ def outcome(plays: Plays, scene: Scene, recorder: str) -> Outcome:
     """What a recorder has of what was on the air."""
     air, place = scene.source.air, plays.place(scene.case, recorder)
     expected = air.between(plays.start + EDGE, plays.end(scene.case) - EDGE)
+    back = next((moment - scene.began for moment in scene.lines[recorder].heard if moment > scene.began), None)
     if recorder != OURS:
         files = [file for file in (place.iterdir() if place.is_dir() else [place]) if file.suffix != ".cue"]
-        return Outcome(scene.case, recorder, air.stream.count(*files, expected=expected, unsent=air.unsent))
+        return Outcome(scene.case, recorder, air.stream.count(*files, expected=expected, unsent=air.unsent), back)
 
     journal = read_journal(place)
     assert journal.window is not None
@@ -341,7 +346,7 @@ def outcome(plays: Plays, scene: Scene, recorder: str) -> Outcome:
     else:
         parts = list(adts_parts(found, place, air.stream.frame))
     count = air.stream.count(*parts, expected=expected, unsent=air.unsent)
-    return Outcome(scene.case, recorder, count, off(found, air.stream.count(*parts)))
+    return Outcome(scene.case, recorder, count, back, off(found, air.stream.count(*parts)))
 
 
 def adts_parts(found: Account, folder: Path, frame: float) -> Iterator[bytes]:
@@ -376,14 +381,20 @@ def places_of(lost: Sequence[Stretch], truth: Count) -> Iterator[float]:
 
 
 def show(outcomes: Sequence[Outcome], cases: Sequence[Case], recorders: Sequence[str]) -> None:
-    head = ["fault", *(f"{recorder}: lost / doubled / broken" for recorder in recorders), "account off by (sum, place)"]
+    head = [
+        "fault",
+        *(f"{recorder}: lost / doubled / broken" for recorder in recorders),
+        "Rolltape back after",
+        "account off by (sum, place)",
+    ]
     rows = []
     for case in cases:
         mine = [outcome for outcome in outcomes if outcome.case is case]
         cells = [cell([outcome.count for outcome in mine if outcome.recorder == recorder]) for recorder in recorders]
         offs = [outcome.off for outcome in mine if outcome.off is not None]
         worst = f"{max(sum_ for sum_, _ in offs) * 1000:.0f} ms, {max(place for _, place in offs) * 1000:.0f} ms"
-        rows.append([case.words, *cells, worst])
+        back = [outcome.back for outcome in mine if outcome.recorder == OURS and outcome.back is not None]
+        rows.append([case.words, *cells, f"{_spread(back)} s" if back else "never", worst])
     print(table(head, rows))
     print(
         "\nLost and doubled are in seconds, median (and worst) of the rounds; broken in places, the worst round.",

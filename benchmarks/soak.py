@@ -48,11 +48,10 @@ from tests.servers.icecast import icecast
 from tests.servers.known import IcecastSource, icecast_source
 from tests.servers.line import Line, lines
 from tests.servers.process import wait_until
-from tests.servers.rolltape import Rolltape, rolltape
+from tests.servers.rolltape import Rolltape, started
 from tests.servers.sshd import Sshd, sshd
 
 BURST = 65535  # bytes
-PERIOD = 120.0  # s until a stream repeats itself
 SHORTEST_SHOW, LONGEST_SHOW = 60.0, 180.0  # s
 START_IN = 4.0  # s
 QUIET, BUSY = 2.0, 6.0  # s between two faults
@@ -158,7 +157,7 @@ def mounted(place: Path) -> Iterator[Path]:
 def soak(folder: Path, disk: Path, seconds: float, streams: int, chance: random.Random, picture: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         seeds = [chance.randrange(1 << 30) for _ in range(streams)]
-        known = list(pool.map(lambda seed: known_mp3(PERIOD, seed=seed), seeds))
+        known = list(pool.map(lambda seed: known_mp3(seed=seed), seeds))
     with contextlib.ExitStack() as stack:
         run = set_out(stack, folder, disk, known, chance)
         until = time.monotonic() + seconds
@@ -191,15 +190,12 @@ def set_out(
     sources = [stack.enter_context(icecast_source(one, server, f"known{n}")) for n, one in enumerate(known)]
     mine = [wires.to(server.port) for _ in known]
     ports = [nas.server.port, *(line.port for line in mine)]
-    service = stack.enter_context(
-        rolltape(
-            folder / "rolltape",
-            patience=PATIENCE,
-            ROLLTAPE_ALLOW_TARGETS=",".join(f"127.0.0.1:{port}" for port in ports),
-            ROLLTAPE_CONFIG_DIR=str(nas.server.keys),
-            ROLLTAPE_RECORDINGS_DIR=str(disk / "recordings"),
-        )
-    )
+    env = {
+        "ROLLTAPE_ALLOW_TARGETS": ",".join(f"127.0.0.1:{port}" for port in ports),
+        "ROLLTAPE_CONFIG_DIR": str(nas.server.keys),
+        "ROLLTAPE_RECORDINGS_DIR": str(disk / "recordings"),
+    }
+    service = stack.enter_context(started(Rolltape(folder / "rolltape", env, patience=PATIENCE)))
     target = add_destination(service, nas.server)
     channels = [
         Channel(source, line, service.add_stream(f"http://127.0.0.1:{line.port}/known{n}", destination_ids=[target]))
@@ -404,10 +400,7 @@ def report(run: Soak, stuck: Sequence[Show]) -> None:
     print(table(["", "the last four: median / worst"], rows))
     for (_, one), (outside, _) in zip(results, apart, strict=True):
         if outside or one.off > 0.05 or one.state != "done":
-            words_ = (
-                f"{one.state}, {one.verdict}, missing outside of outages {outside:.2f} s, account off {one.off:.3f} s"
-            )
-            print(f"session {one.show.session}: {words_}")
+            print(f"{one.words}; missing outside of outages {outside:.2f} s")
 
 
 def wrongly_delivered(run: Soak) -> int:

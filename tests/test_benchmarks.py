@@ -24,7 +24,7 @@ def recorded(stream: KnownStream, *spans: tuple[float, float]) -> Result:
     """What there is of a show from second 10 to 20, if only these spans were recorded."""
     show = Show(1, OnAir(stream, since=0.0), 10.0, 20.0)
     audio = b"".join(stream.audio(round(start / stream.frame), round(end / stream.frame)) for start, end in spans)
-    return Result(show, "done", "gapped", stream.count(audio, expected=show.expected), 0.0, ())
+    return Result(show, "done", "gapped", stream.count(audio, expected=show.expected), 0.0)
 
 
 def test_an_outage_lasts_until_audio_comes_again_and_has_what_is_missing_around_it(stream: KnownStream) -> None:

@@ -148,13 +148,19 @@ class Rolltape:
 
 
 @contextlib.contextmanager
-def rolltape(folder: Path, *, patience: float = READY, **env: str) -> Iterator[Rolltape]:
-    """A running Rolltape until the block ends. `env` are its settings, by the names of the environment."""
-    folder.mkdir(parents=True, exist_ok=True)
-    service = Rolltape(folder, env, patience=patience)
+def started(service: Rolltape) -> Iterator[Rolltape]:
+    """The service, running until the block ends."""
+    service.folder.mkdir(parents=True, exist_ok=True)
     try:
         service.start()
         yield service
     finally:
         if service.process is not None:
             end(service.process)
+
+
+@contextlib.contextmanager
+def rolltape(folder: Path, **env: str) -> Iterator[Rolltape]:
+    """A running Rolltape until the block ends. `env` are its settings, by the names of the environment."""
+    with started(Rolltape(folder, env)) as service:
+        yield service
