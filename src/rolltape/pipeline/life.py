@@ -15,6 +15,7 @@ from rolltape.domain.errors import FfmpegMissing, ProcessingError, RolltapeError
 from rolltape.domain.session import NOT_BEGUN, OVER, Session, SessionState
 from rolltape.pipeline.deliver import Delivering
 from rolltape.pipeline.finish import Finishing
+from rolltape.pipeline.leftovers import Leftovers
 from rolltape.pipeline.outage import ENOUGH, Halted
 from rolltape.pipeline.record import Recording
 from rolltape.pipeline.workshop import Workshop
@@ -66,6 +67,7 @@ class Pipeline:
         self._recording = Recording(sessions, workshop, self._halted, clock=clock)
         self._finishing = Finishing(sessions, transfers, workshop, clock=clock)
         self._delivering = Delivering(sessions, transfers, workshop, clock=clock)
+        self._leftovers = Leftovers(sessions, workshop, clock=clock)
 
     async def run(self, session_id: int) -> Next | None:
         """Run the step of a session's state; None when there is nothing left to do (for this runner)."""
@@ -91,6 +93,7 @@ class Pipeline:
         """Do what has become due without anybody's asking."""
         await self._sessions.expire_waiting()
         await self._transfers.look_again()
+        await self._leftovers.tidy()
 
     def look(self) -> None:
         """Something was asked of a session: look at once."""
