@@ -174,7 +174,10 @@ async def test_a_head_without_end_is_cut_off_on_either_side(server: Hostile) -> 
         while True:
             request.wfile.write(b"X-A: " + b"b" * 4000 + b"\r\n")
 
-    server.answers |= {"endless": endless, "mail": lambda request: request.wfile.write(b"220 mail ready\r\n\r\n")}
+    def mail(request: BaseHTTPRequestHandler) -> None:
+        request.wfile.write(b"220 mail ready\r\n\r\n")
+
+    server.answers |= {"endless": endless, "mail": mail}
     with Proxy().passage(only(server), may_be_local=True) as passage:
         ours = await ask(passage.port, "GET / HTTP/1.1\r\n" + "X-A: b\r\n" * 20_000)
         theirs = [await get(passage, server.url(path)) for path in ("endless", "mail")]
