@@ -73,7 +73,7 @@ async def test_a_fault_ahead_is_none_of_the_recording(
     async def fail(*_: Any, **__: Any) -> Encoding:
         raise RuntimeError("a mistake of ours")
 
-    monkeypatch.setattr(ahead.Encoding, "start", fail)
+    monkeypatch.setattr(Encoding, "start", fail)
     number = await line.record_now(1, url=aac_station)
 
     await line.run(number)

@@ -19,7 +19,7 @@ from rolltape.process import prove as prove_module
 from rolltape.process.ahead import Ahead, Limits
 from rolltape.process.assemble import Assembled, assemble
 from rolltape.process.follow import Encoding, encoded_file, is_encoded
-from rolltape.process.heard import Heard
+from rolltape.process.heard import Heard, Piece, Pieces
 from tests.process import judges
 from tests.process.conftest import LENGTH, cut
 
@@ -175,8 +175,13 @@ async def test_what_was_heard_before_a_restart_is_not_heard_again(
         await until(lambda: heard(tmp_path) == 3)
     before = (tmp_path / "heard.jsonl").read_bytes()
     looked: list[int] = []
-    find = module.Pieces.next
-    monkeypatch.setattr(module.Pieces, "next", lambda self: looked.append(1) or find(self))
+    find = Pieces.next
+
+    def noted(pieces: Pieces) -> Piece | None:
+        looked.append(1)
+        return find(pieces)
+
+    monkeypatch.setattr(Pieces, "next", noted)
 
     async with ahead_of(tmp_path, ffmpeg):
         await until(lambda: len(looked) > 3)
@@ -261,7 +266,7 @@ async def test_an_ffmpeg_that_dies_is_told_and_nothing_is_left_of_it(
         begun.append(await start(take, **options))
         return begun[-1]
 
-    monkeypatch.setattr(module.Encoding, "start", seen)
+    monkeypatch.setattr(Encoding, "start", seen)
     take = tmp_path / "take-001.aac"
     add(aac[:40_000], take)
     with capture_logs() as logs:

@@ -35,7 +35,7 @@ def _short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many frames each FFmpeg was given to decode, but for the one that decodes all of a file."""
     seen: list[int] = []
-    hear_frames = module.hear_frames
+    hear_frames = heard_module.hear_frames
 
     async def noted(blocks: Iterator[bytes], like: Any, frames: int, **options: Any) -> Any:
         seen.append(frames)

@@ -21,8 +21,8 @@ from rolltape.process.heard import Heard, Pieces
 LOOK = Seconds(5)  # between looks at a take that is being encoded; so much is left to do at its end
 LOOK_FOR_WORK = Seconds(20)  # a piece to decode comes every two minutes
 ENOUGH = 64 * 1024  # bytes of a take, before it is asked what format its sound has
-ENCODERS = 8  # at once; each keeps its memory for as long as its session lasts
-EARS = 1  # FFmpegs that decode at once; one has the pace of some 200 stations
+ENCODERS = 8  # at once; each keeps some 23 MB for as long as its session lasts
+EARS = 1  # FFmpegs that decode at once; with a processor to itself one has the pace of some 250 stations
 WORK = "encoding and decoding ahead"
 NICE = 15  # what is done ahead comes behind what is done at the end
 
