@@ -105,7 +105,7 @@ def test_nothing_is_said_before_enough_was_seen() -> None:
 def test_the_longest_stall_is_the_longest_between_two_arrivals() -> None:
     stall = Stall()
 
-    assert stall.longest == 0
+    assert not stall.longest
     for moment in (50, 51, 54.5, 55):
         stall.came(moment)
     assert stall.longest == 3.5

@@ -194,7 +194,8 @@ def test_what_is_heard_of_it_changes_nothing_else() -> None:
 
     heard = found.with_longest_stall(Seconds(7)).with_sound(0.02, (silence,), loudness=-23.0, peak=0.5)
 
-    assert (heard.longest_stall, heard.silences, heard.loudness, heard.peak) == (7, (silence,), -23.0, 0.5)
+    told: list[object] = [heard.longest_stall, heard.silences, heard.loudness, heard.peak]
+    assert told == [7, (silence,), -23.0, 0.5]
     assert (heard.gaps, heard.verdicts, figures(heard)) == (found.gaps, found.verdicts, figures(found))
 
 
