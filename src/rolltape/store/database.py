@@ -76,6 +76,7 @@ class Database:
             event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
             event.listen(self._engine.sync_engine, "handle_error", _tell_damage(on_damage))
+            event.listen(self._engine.sync_engine, "handle_error", _give_up_read_only)
         self._writers = self._engine.execution_options(immediate=True)
         # One writer at a time in this process: waiting in line is cheaper and fairer than polling a lock.
         self._turn = asyncio.Lock()
@@ -269,6 +270,17 @@ def _tell_damage(on_damage: Callable[[str], None]) -> Callable[[ExceptionContext
             on_damage(str(context.original_exception))
 
     return look
+
+
+def _give_up_read_only(context: ExceptionContext) -> None:
+    """Have a connection opened anew that can only read.
+
+    SQLite opens a file for reading where it cannot be opened for writing just then: no more files may be open, or the
+    disk is read-only for a while. Such a connection never writes again, so it must not stay for the next one who asks.
+    """
+    code = getattr(context.original_exception, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF == sqlite3.SQLITE_READONLY:
+        context.is_disconnect = True
 
 
 def _begin_sqlite(connection: Connection) -> None:
