@@ -70,6 +70,18 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def sync_name(file: Path, base: Path) -> None:
+    """Bring the name of a file below `base` to the disk, and those of the folders that may have been made for it.
+
+    All of them, for who made one may have been killed before it was synced. Waits for the disk.
+
+    Raises:
+        OSError: the disk is broken, or the file is not there (any more).
+    """
+    for folder in file.relative_to(base).parents:
+        sync_folder(base / folder)
+
+
 def reason(exc: OSError, folder: Path) -> str:
     """Why something in `folder` could not be written, in words.
 

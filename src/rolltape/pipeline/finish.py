@@ -1,7 +1,7 @@
 """The second and third step: the takes of a session become one tagged MP3 under its final name.
 
 Order of safety: takes on disk → final under a temporary name → fsync → the name, size and hash in the database →
-rename → fsync of the folder → the facts beside it → "recorded" in the database → only then are the takes removed.
+rename → the facts beside it → fsync of the folders → "finished" in the database → only then are the takes removed.
 Killed anywhere in between, the next run finds either the takes or the finished file.
 """
 
@@ -18,7 +18,7 @@ import structlog
 
 from rolltape import process, tag
 from rolltape.capture import Journal, read_journal
-from rolltape.disk import sync_folder
+from rolltape.disk import sync_folder, sync_name
 from rolltape.domain.errors import InputError, ProcessingError
 from rolltape.domain.facts import facts_of
 from rolltape.domain.labels import labels
@@ -89,6 +89,8 @@ class Finishing:
         assert session.file is not None
         assert session.size is not None
         await asyncio.to_thread(self._leave_facts, session, plan)
+        # Also where an earlier run gave it its name: that one may have been killed before it was synced.
+        await asyncio.to_thread(sync_name, self._workshop.recordings / session.file, self._workshop.recordings)
         transfers = await self._transfers.prepare(session, plan, session.size, session.file)
         count = len(transfers)
         message = "Finished." if count == 0 else f"Finished; goes to {count} destination{'s' if count > 1 else ''}."
@@ -102,7 +104,10 @@ class Finishing:
         try:
             facts = facts_of(session, plan, finished_at=self._clock())
             write_facts(facts, self._workshop.recordings / session.file)
-        except (OSError, ValueError) as exc:  # the recording itself is safe
+        except (OSError, ValueError) as exc:
+            if isinstance(exc, OSError) and session.attempts == 0:
+                raise  # a disk that was full for a moment: the step is tried once more
+            # The recording itself is safe.
             log.warning("the facts could not be put beside the recording", action="facts_missing", exc_info=exc)
 
 
