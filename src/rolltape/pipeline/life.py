@@ -12,6 +12,7 @@ from rolltape.domain.errors import RolltapeError
 from rolltape.domain.session import NOT_BEGUN, OVER, Session, SessionState
 from rolltape.pipeline.deliver import Delivering
 from rolltape.pipeline.finish import Finishing
+from rolltape.pipeline.leftovers import Leftovers
 from rolltape.pipeline.record import Recording
 from rolltape.pipeline.workshop import Workshop
 from rolltape.services.clock import Clock
@@ -58,6 +59,7 @@ class Pipeline:
         self._recording = Recording(sessions, workshop, clock=clock)
         self._finishing = Finishing(sessions, transfers, workshop, clock=clock)
         self._delivering = Delivering(sessions, transfers, workshop, clock=clock)
+        self._leftovers = Leftovers(sessions, workshop, clock=clock)
 
     async def run(self, session_id: int) -> Next | None:
         """Run the step of a session's state; None when there is nothing left to do (for this runner)."""
@@ -82,6 +84,7 @@ class Pipeline:
         """Do what has become due without anybody's asking."""
         await self._sessions.expire_waiting()
         await self._transfers.look_again()
+        await self._leftovers.tidy()
 
     def look(self) -> None:
         """Something was asked of a session: look at once."""
