@@ -22,7 +22,6 @@ def service(tmp_path: Path, mp3_station: str) -> Iterator[Rolltape]:
         disk(folder / "data", "size=6m"),
         rolltape(
             folder,
-            patience=60,
             ROLLTAPE_ALLOW_TARGETS=urlsplit(mp3_station).netloc,
             ROLLTAPE_RECORDINGS_DIR=str(tmp_path / "recordings"),
             ROLLTAPE_LOG_DIR=str(tmp_path / "logs"),

@@ -19,7 +19,7 @@ from tests.servers.rolltape import Rolltape, rolltape
 def service(tmp_path: Path, station: FaultyStation, mp3_station: str) -> Iterator[Rolltape]:
     """A service that may reach the stations."""
     allowed = f"127.0.0.1:{station.port},{urlsplit(mp3_station).netloc}"
-    with rolltape(tmp_path / "rolltape", patience=60, ROLLTAPE_ALLOW_TARGETS=allowed) as running:
+    with rolltape(tmp_path / "rolltape", ROLLTAPE_ALLOW_TARGETS=allowed) as running:
         yield running
 
 

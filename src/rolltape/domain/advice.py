@@ -66,6 +66,8 @@ _ADVICE = {
     "ROLLTAPE_FFMPEG, then try the session again.",
     "unexpected": "Something went wrong that should not: try the session again, and if it fails again, see the log.",
     "error": UNKNOWN,
+    "disk": "The disk of the recordings took nothing any more: make room, or connect it again; what was recorded is "
+    "kept.",
     "database": "The database could not be used: check whether the disk is full or was taken away, then start again.",
     "start": "Rolltape could not start as things are: the message says what is in its way.",
     # Asking
