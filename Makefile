@@ -7,8 +7,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 PYTEST_WORKERS ?= 3
+FUZZ_SECONDS ?= 60
 
-.PHONY: run demo test container-test check format lock screenshots docs benchmark clean
+.PHONY: run demo test crash-test fuzz container-test check format lock screenshots docs benchmark soak clean
 
 run: $(VENV)/ready
 	$(BIN)/rolltape serve
@@ -19,6 +20,16 @@ demo: $(VENV)/ready
 test: $(VENV)/dev-ready
 	./tests/install-servers
 	$(BIN)/pytest -n $(PYTEST_WORKERS) --dist worksteal
+
+# Every step broken off, and refused, at each of its calls; `make test` tries a few of them. docs/reliability.md
+crash-test: $(VENV)/dev-ready
+	./tests/install-servers
+	$(BIN)/python -m tests.crash
+
+# All that reads what strangers sent, fed with anything, for FUZZ_SECONDS each. What crashed is kept in build/fuzz.
+fuzz: $(VENV)/dev-ready
+	$(PIP) --require-hashes -r requirements-fuzz.txt
+	$(BIN)/python -m tests.fuzz $(FUZZ_SECONDS)
 
 # Builds the image, runs it and takes it down again, with docker or podman. What this machine needs for that comes from
 # the environment: CONTAINER_ENGINE, CONTAINER_BUILD_OPTIONS, CONTAINER_RUN_OPTIONS, CONTAINER_COMPOSE_OPTIONS.
@@ -38,7 +49,12 @@ format: $(VENV)/dev-ready
 
 benchmark: $(VENV)/dev-ready
 	@echo "Each prints its own table; see docs/performance.md:"
-	@ls benchmarks/*.py | sed "s|^|  $(BIN)/python |"
+	@grep -l __main__ benchmarks/*.py | sed "s|^|  $(BIN)/python |"
+
+# Half an hour of faults, with a plot of it into docs/images; wants root. SOAK_OPTIONS="--minutes 5" makes it shorter.
+soak: $(VENV)/dev-ready
+	./tests/install-servers
+	$(BIN)/python benchmarks/soak.py $(SOAK_OPTIONS)
 
 # Every page in both themes and at both widths, into build/screenshots; the best of them into docs/images.
 screenshots: $(VENV)/dev-ready
@@ -52,7 +68,7 @@ docs: $(VENV)/dev-ready
 # Pins with hashes and without addresses; wants uv.
 lock:
 	for group in "pyproject.toml -o requirements.txt" "--group dev pyproject.toml -o requirements-dev.txt" \
-	    "requirements-build.in -o requirements-build.txt"; do \
+	    "requirements-build.in -o requirements-build.txt" "requirements-fuzz.in -o requirements-fuzz.txt"; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	    --no-emit-index-url $$group || exit 1; \
 	done

@@ -3,7 +3,7 @@
 //   copier PORT PATH COUNT FOLDER LOWAT
 //
 // Asks 127.0.0.1:PORT for PATH so many times. LOWAT is how many bytes have to be there before the kernel says so
-// (SO_RCVLOWAT); 1 is what every program has that does not ask for more. Says "ready" when all are connected.
+// (SO_RCVLOWAT); 1 is what every program has that does not ask for more.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define BUFFER 65536
+#define APART 20000  // microseconds between two connections: Icecast lets few wait at its door
 
 struct stream {
   int socket, file, matched;  // matched: bytes of the end of the head that were seen, 4 for all
@@ -71,9 +72,8 @@ int main(int count, char **words) {
     if (all[i].file < 0) fail(name);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = &all[i]};
     if (epoll_ctl(poll, EPOLL_CTL_ADD, all[i].socket, &event) < 0) fail("epoll_ctl");
+    usleep(APART);
   }
-  puts("ready");
-  fflush(stdout);
   for (;;) {
     struct epoll_event events[256];
     int found = epoll_wait(poll, events, 256, -1);

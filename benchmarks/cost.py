@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -36,11 +37,12 @@ from rolltape.domain.session import Plan
 from rolltape.domain.stream import StreamFields
 from rolltape.ffmpeg.run import find
 from tests.servers.icecast import icecast
-from tests.servers.process import end, program
+from tests.servers.process import end, program, wait_until
 
-SETTLE = 10.0  # s, until all are connected and the bursts are written
-SETTLE_EACH = 0.015  # s more for each session
-APART = 0.005  # s between the beginnings of two sessions: Icecast lets few wait at its door
+SETTLE = 8.0  # s after all are connected, until the bursts are written
+CONNECTED = 240.0  # s until all are
+APART = 0.02  # s between the beginnings of two sessions: Icecast lets few wait at its door
+LONGEST = 3600.0  # s that a session may take at most; it is stopped
 BIT_RATE = 128_000
 GATHERED = BIT_RATE // 8 // 2  # bytes: half a second
 PEERS_AT_MOST = 50  # a process each
@@ -112,12 +114,8 @@ def measure(port: int, url: str, copier: Path, sessions: int, seconds: float) ->
     """The cost of each recorder, one after the other."""
     found = {OURS: in_own_process(url, sessions, seconds)}
     for name, lowat in ((GATHERING, GATHERED), (PLAIN, 1)):
-        found[name] = by_others(
-            1,
-            sessions,
-            seconds,
-            lambda _, folder, lowat=lowat: [copier, str(port), "/bench.mp3", str(sessions), folder, str(lowat)],
-        )
+        words = [str(copier), str(port), "/bench.mp3", str(sessions)]
+        found[name] = by_others(1, sessions, seconds, partial(copy_into, words, lowat))
     if sessions <= PEERS_AT_MOST:
         ffmpeg = [find(None), "-nostdin", "-v", "error", "-i", url, "-c", "copy", "-f", "mp3"]
         found[COPY] = by_others(sessions, sessions, seconds, lambda number, folder: [*ffmpeg, folder / f"{number}.mp3"])
@@ -126,6 +124,10 @@ def measure(port: int, url: str, copier: Path, sessions: int, seconds: float) ->
             sessions, sessions, seconds, lambda number, folder: [*ripper, folder, "-a", f"{number}.mp3"]
         )
     return found
+
+
+def copy_into(words: Sequence[str], lowat: int, number: int, folder: Path) -> list[str | Path]:
+    return [*words, folder, str(lowat)]
 
 
 def in_own_process(url: str, sessions: int, seconds: float) -> Cost:
@@ -139,29 +141,33 @@ async def record(url: str, sessions: int, seconds: float) -> Cost:
     """Record from `url` that many times at once, as the service does."""
     await asyncio.to_thread(find, None)
     idle = pss("self")
-    settle = settles(sessions)
     with tempfile.TemporaryDirectory(prefix="rolltape-benchmark-") as folder:
         start = datetime.now(UTC)
-        recorders = [recorder(url, number, start, settle + seconds + 5, Path(folder)) for number in range(sessions)]
+        recorders = [recorder(url, number, start, Path(folder)) for number in range(sessions)]
         tasks = []
         for one in recorders:
             tasks.append(asyncio.create_task(one.run()))
             await asyncio.sleep(APART)
-        await asyncio.sleep(settle - APART * sessions)
+        async with asyncio.timeout(CONNECTED):
+            while not all(one.progress.connected for one in recorders):
+                await asyncio.sleep(0.5)
+        await asyncio.sleep(SETTLE)
         with meter(lambda: [os.getpid()], lambda: sum(one.progress.bytes for one in recorders)) as measured:
             await asyncio.sleep(seconds)
         cost = measured(pss("self") - idle)
+        for one in recorders:
+            one.stop()
         await asyncio.gather(*tasks)
         return cost
 
 
-def recorder(url: str, number: int, start: datetime, seconds: float, folder: Path) -> Recorder:
+def recorder(url: str, number: int, start: datetime, folder: Path) -> Recorder:
     plan = Plan(
         session_id=number,
         show="Benchmark",
         stream=StreamFields(name="Benchmark", url=url),
         start=start,
-        end=start + timedelta(seconds=seconds),
+        end=start + timedelta(seconds=LONGEST),
         start_early=0,
         end_late=0,
         timezone="UTC",
@@ -176,19 +182,27 @@ def by_others(
     """The cost of so many processes, which record `sessions` streams into one folder."""
     with tempfile.TemporaryDirectory(prefix="rolltape-benchmark-") as name:
         folder, silent = Path(name), subprocess.DEVNULL
-        runs = [
-            subprocess.Popen([str(word) for word in command(number, folder)], stdout=silent, stderr=silent)
-            for number in range(processes)
-        ]
+        runs = []
         try:
-            time.sleep(settles(sessions))
+            for number in range(processes):
+                words = [str(word) for word in command(number, folder)]
+                runs.append(subprocess.Popen(words, stdout=silent, stderr=silent))
+                time.sleep(APART)
+            # A stream is connected once there is something of it, and a burst is more than nothing.
+            wait_until(lambda: len(files(folder)) == sessions and all(files(folder)), "all", within=CONNECTED)
+            time.sleep(SETTLE)
             pids = [run.pid for run in runs]
-            with meter(lambda: pids, lambda: sum(file.stat().st_size for file in folder.rglob("*.mp3"))) as measured:
+            with meter(lambda: pids, lambda: sum(files(folder))) as measured:
                 time.sleep(seconds)
             return measured(sum(pss(str(pid)) for pid in pids))
         finally:
             for run in runs:
                 end(run)
+
+
+def files(folder: Path) -> list[int]:
+    """The sizes of the recordings."""
+    return [file.stat().st_size for file in folder.rglob("*.mp3")]
 
 
 @contextlib.contextmanager
@@ -198,10 +212,6 @@ def meter(pids: Callable[[], Sequence[int]], received: Callable[[], int]) -> Ite
     done: list[float] = []
     yield lambda memory: Cost(done[0], done[1], memory, int(done[2]))
     done += [sum(map(cpu_time, pids())) - before, time.monotonic() - began, received() - size]
-
-
-def settles(sessions: int) -> float:
-    return SETTLE + sessions * SETTLE_EACH
 
 
 def cpu_time(pid: int) -> float:

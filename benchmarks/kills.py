@@ -19,25 +19,29 @@ import sys
 import tempfile
 import time
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.report import conditions, table
 from benchmarks.shows import Result, Show, plan, result, wait_for_all
+from rolltape.logs import set_up
 from tests.known_stream import Count, KnownStream, known_mp3
 from tests.servers.icecast import icecast
 from tests.servers.known import icecast_source
 from tests.servers.line import lines
-from tests.servers.rolltape import rolltape
+from tests.servers.rolltape import Rolltape, started
 
 BURST = 65535  # bytes
 LONGEST_LIFE = 8.0  # s between a start and the next kill
 SHORTEST_SHOW, LONGEST_SHOW = 30.0, 90.0  # s
 START_IN = 3.0  # s
 AROUND = 2.0  # s before a kill, in which what was received may not have been written
+PATIENCE = 120.0  # s for a start, on a busy machine
 STUCK = 90.0  # s after the last show
 
 
@@ -62,6 +66,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
     kills = 10 if asked.quick else asked.kills
+    set_up("error")
     print(conditions("icecast2", "ffmpeg", seed=asked.seed), flush=True)
     with tempfile.TemporaryDirectory(prefix="rolltape-benchmark-") as folder:
         run(Path(folder), kills, asked.sessions, random.Random(asked.seed))
@@ -78,10 +83,12 @@ def run(folder: Path, kills: int, sessions: int, chance: random.Random) -> None:
         ]
         mine = [wires.to(server.port) for _ in streams]
         allowed = ",".join(f"127.0.0.1:{line.port}" for line in mine)
-        service = stack.enter_context(rolltape(folder / "rolltape", ROLLTAPE_ALLOW_TARGETS=allowed))
+        service = stack.enter_context(
+            started(Rolltape(folder / "rolltape", {"ROLLTAPE_ALLOW_TARGETS": allowed}, patience=PATIENCE))
+        )
         ids = [service.add_stream(f"http://127.0.0.1:{line.port}/known{n}") for n, line in enumerate(mine)]
         shows: list[list[Show]] = [[] for _ in ids]
-        moments, starts = [], []
+        moments: list[float] = []
         for number in range(kills):
             lives_until = time.monotonic() + chance.uniform(0, LONGEST_LIFE)
             for stream, source, planned in zip(ids, sources, shows, strict=True):
@@ -92,7 +99,6 @@ def run(folder: Path, kills: int, sessions: int, chance: random.Random) -> None:
             service.kill()
             moments.append(time.monotonic())
             service.start()
-            starts.append(time.monotonic())
             if number % 20 == 19:
                 print(f"{number + 1} kills", file=sys.stderr, flush=True)
         last = max(planned[-1].end for planned in shows)
@@ -101,7 +107,7 @@ def run(folder: Path, kills: int, sessions: int, chance: random.Random) -> None:
         stuck = wait_for_all(service, everything, within=STUCK)
         results = [[result(service, show, service.recordings) for show in planned] for planned in shows]
         left = [path for path in (service.recordings / ".takes").iterdir() if path.is_dir()]
-        show_all(results, moments, starts, [line.heard for line in mine], len(stuck), len(left), burst_of(streams[0]))
+        show_all(results, moments, [line.heard for line in mine], len(stuck), len(left), burst_of(streams[0]))
 
 
 def burst_of(stream: KnownStream) -> float:
@@ -136,7 +142,6 @@ def outages(results: Sequence[Result], kills: Sequence[float], heard: Sequence[f
 def show_all(
     results: Sequence[Sequence[Result]],
     kills: Sequence[float],
-    starts: Sequence[float],
     heard: Sequence[Sequence[float]],
     stuck: int,
     left: int,
@@ -147,12 +152,14 @@ def show_all(
     each = [outages(mine, kills, line) for mine, line in zip(results, heard, strict=True)]
     found = [outage for outages_, _ in each for outage in outages_]
     covered = [outage for outage in found if outage.ended - outage.began < burst]
-    again = [
-        line[at] - start for line in heard for start in starts if (at := bisect_right(line, start - 5)) < len(line)
-    ]
+    again = [back for line in heard for back in returns(kills, line)]
     rows = [
         ["kills, shows, outages of a show", f"{len(kills)}, {len(everything)}, {len(found)}"],
         ["recordings lost (no file, or not done)", str(sum(not is_kept(one) for one in everything))],
+        [
+            "states",
+            ", ".join(f"{number} {state}" for state, number in Counter(one.state for one in everything).items()),
+        ],
         ["sessions stuck, folders of takes left", f"{stuck}, {left}"],
         ["outage, s", spread([outage.ended - outage.began for outage in found])],
         ["lost per outage, s", spread([outage.lost for outage in found])],
@@ -162,9 +169,20 @@ def show_all(
         ["lost where there was no outage, s", f"{sum(elsewhere for _, elsewhere in each):.2f}"],
         ["doubled, s; broken; silent frames", worse(counts)],
         ["account off, s per show", spread([one.off for one in everything if one.count is not None])],
-        ["from listening again to the first byte, s", spread(again)],
+        ["from the start of the process to the first byte, s", spread(again)],
     ]
     print(table(["", "median / 99th percentile / worst"], rows))
+    for one in everything:
+        if one.state != "done" or one.off > 0.05:
+            print(one.words)
+
+
+def returns(kills: Sequence[float], heard: Sequence[float]) -> Iterator[float]:
+    """How long it took after each kill, and so after the start that follows, unless another kill came before."""
+    for kill, following in zip(kills, [*kills[1:], inf], strict=True):
+        at = bisect_right(heard, kill)
+        if at < len(heard) and heard[at] < following:
+            yield heard[at] - kill
 
 
 def is_kept(one: Result) -> bool:

@@ -85,11 +85,15 @@ class Scene:
 
 @dataclass(frozen=True)
 class Outcome:
-    """`off` is how far the account is from the truth: the sum of its gaps, and the worst place, in seconds."""
+    """`off` is how far the account is from the truth: the sum of its gaps, and the worst place, in seconds.
+
+    `back` is how many seconds after the fault began the audio came again.
+    """
 
     case: Case
     recorder: str
     count: Count
+    back: float | None
     off: tuple[float, float] | None = None
 
 
@@ -168,10 +172,10 @@ def main() -> None:
     parser.add_argument("--case", nargs="+", choices=[case.name for case in CASES])
     parser.add_argument("--aac", action="store_true", help="AAC, which is recorded by Rolltape alone")
     parser.add_argument("--seed", type=int, default=1, help="of the noise, and of when faults happen within a frame")
-    parser.add_argument("--worker", metavar="FILE", help=argparse.SUPPRESS)
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.worker:
-        asyncio.run(record_all(Path(asked.worker)))
+        asyncio.run(record_all())
         return
 
     rounds, bursts = (1, asked.burst[:1]) if asked.quick else (asked.rounds, asked.burst)
@@ -207,9 +211,12 @@ def play(
             )
             mine = {recorder: wires.to(server.port) for recorder in recorders}
             plays.scenes.append(Scene(case, source, mine, restart))
-        time.sleep(burst / stream.bytes_per_second + 1)  # until there is all of a burst
-        plays.start = time.monotonic() + LEAD
-        with ours(plays), ThreadPoolExecutor(len(cases)) as pool:
+        with worker() as ours, ThreadPoolExecutor(len(cases)) as pool:
+            time.sleep(burst / stream.bytes_per_second + 1)  # until there is all of a burst
+            plays.start = time.monotonic() + LEAD
+            assert ours.stdin
+            ours.stdin.write(jobs(plays))
+            ours.stdin.flush()
             for running in [pool.submit(play_one, plays, scene, late) for scene in plays.scenes]:
                 running.result()
         return [outcome(plays, scene, recorder) for scene in plays.scenes for recorder in recorders]
@@ -276,40 +283,48 @@ def others(recorder: str, url: str, place: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def ours(plays: Plays) -> Iterator[None]:
-    """All sessions of Rolltape, in one process of their own, as the service has them."""
-    jobs = [
-        {
-            "url": f"http://127.0.0.1:{scene.lines[OURS].port}/known",
-            "in": plays.start - time.monotonic(),
-            "lasts": plays.end(scene.case) - plays.start,
-            "folder": str(plays.place(scene.case, OURS)),
-        }
-        for scene in plays.scenes
-    ]
-    file = plays.folder / "jobs.json"
-    file.write_text(json.dumps({"at": time.monotonic(), "jobs": jobs}))
-    process = subprocess.Popen([sys.executable, __file__, "--worker", str(file)])
+def worker() -> Iterator["subprocess.Popen[str]"]:
+    """A process of its own for all sessions of Rolltape, as the service is one. It is there once it says so."""
+    command = [sys.executable, __file__, "--worker"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin
+    assert process.stdout
     try:
-        yield
+        assert process.stdout.readline() == "ready\n"
+        yield process
         assert process.wait(GRACE) == 0
     finally:
         if process.poll() is None:
             process.kill()
             process.wait()
+        process.stdin.close()
+        process.stdout.close()
 
 
-async def record_all(file: Path) -> None:
-    """Record what is in the file."""
-    plan = json.loads(file.read_text())
-    waited = time.monotonic() - plan["at"]
-    now = datetime.now(UTC)
-    recorders = [recorder(number, job, now, waited) for number, job in enumerate(plan["jobs"])]
+def jobs(plays: Plays) -> str:
+    """What the worker is to record, as a line."""
+    found = [
+        {
+            "url": f"http://127.0.0.1:{scene.lines[OURS].port}/known",
+            "at": plays.start,
+            "lasts": plays.end(scene.case) - plays.start,
+            "folder": str(plays.place(scene.case, OURS)),
+        }
+        for scene in plays.scenes
+    ]
+    return json.dumps(found) + "\n"
+
+
+async def record_all() -> None:
+    """Record what the next line says."""
+    print("ready", flush=True)
+    line = await asyncio.to_thread(sys.stdin.readline)
+    recorders = [recorder(number, job) for number, job in enumerate(json.loads(line))]
     await asyncio.gather(*(recorder.run() for recorder in recorders))
 
 
-def recorder(number: int, job: dict[str, Any], now: datetime, waited: float) -> Recorder:
-    start = now + timedelta(seconds=job["in"] - waited)
+def recorder(number: int, job: dict[str, Any]) -> Recorder:
+    start = datetime.now(UTC) + timedelta(seconds=job["at"] - time.monotonic())
     plan = Plan(
         session_id=number,
         show="Benchmark",
@@ -328,9 +343,10 @@ def outcome(plays: Plays, scene: Scene, recorder: str) -> Outcome:
     """What a recorder has of what was on the air."""
     air, place = scene.source.air, plays.place(scene.case, recorder)
     expected = air.between(plays.start + EDGE, plays.end(scene.case) - EDGE)
+    back = next((moment - scene.began for moment in scene.lines[recorder].heard if moment > scene.began), None)
     if recorder != OURS:
         files = [file for file in (place.iterdir() if place.is_dir() else [place]) if file.suffix != ".cue"]
-        return Outcome(scene.case, recorder, air.stream.count(*files, expected=expected, unsent=air.unsent))
+        return Outcome(scene.case, recorder, air.stream.count(*files, expected=expected, unsent=air.unsent), back)
 
     journal = read_journal(place)
     assert journal.window is not None
@@ -341,7 +357,7 @@ def outcome(plays: Plays, scene: Scene, recorder: str) -> Outcome:
     else:
         parts = list(adts_parts(found, place, air.stream.frame))
     count = air.stream.count(*parts, expected=expected, unsent=air.unsent)
-    return Outcome(scene.case, recorder, count, off(found, air.stream.count(*parts)))
+    return Outcome(scene.case, recorder, count, back, off(found, air.stream.count(*parts)))
 
 
 def adts_parts(found: Account, folder: Path, frame: float) -> Iterator[bytes]:
@@ -376,14 +392,20 @@ def places_of(lost: Sequence[Stretch], truth: Count) -> Iterator[float]:
 
 
 def show(outcomes: Sequence[Outcome], cases: Sequence[Case], recorders: Sequence[str]) -> None:
-    head = ["fault", *(f"{recorder}: lost / doubled / broken" for recorder in recorders), "account off by (sum, place)"]
+    head = [
+        "fault",
+        *(f"{recorder}: lost / doubled / broken" for recorder in recorders),
+        "Rolltape back after",
+        "account off by (sum, place)",
+    ]
     rows = []
     for case in cases:
         mine = [outcome for outcome in outcomes if outcome.case is case]
         cells = [cell([outcome.count for outcome in mine if outcome.recorder == recorder]) for recorder in recorders]
         offs = [outcome.off for outcome in mine if outcome.off is not None]
         worst = f"{max(sum_ for sum_, _ in offs) * 1000:.0f} ms, {max(place for _, place in offs) * 1000:.0f} ms"
-        rows.append([case.words, *cells, worst])
+        back = [outcome.back for outcome in mine if outcome.recorder == OURS and outcome.back is not None]
+        rows.append([case.words, *cells, f"{_spread(back)} s" if back else "never", worst])
     print(table(head, rows))
     print(
         "\nLost and doubled are in seconds, median (and worst) of the rounds; broken in places, the worst round.",

@@ -38,7 +38,13 @@ class Result:
     verdict: str | None
     count: Count | None
     off: float
-    transfers: tuple[str, ...]
+    transfers: tuple[str, ...] = ()
+    error: str | None = None
+
+    @property
+    def words(self) -> str:
+        """For the list of those that one should look into."""
+        return f"session {self.show.session}: {self.state}, {self.verdict}, account off {self.off:.3f} s, {self.error}"
 
     @property
     def lost(self) -> tuple[Stretch, ...]:
@@ -62,13 +68,14 @@ def result(service: Rolltape, show: Show, folder: Path) -> Result:
     session = service.session(show.session)
     states = tuple(transfer["state"] for transfer in session["transfers"])
     recording, stream = session["recording"], show.air.stream
+    error = session["error"]["message"] if session["error"] else None
     if recording is None or not (folder / recording["file"]).exists():
-        return Result(show, session["state"], session["verdict"], None, 0, states)
+        return Result(show, session["state"], session["verdict"], None, 0, states, error)
     file = folder / recording["file"]
     told = sum(gap["length"] for gap in session["gaps"])
     off = abs(told - stream.count(file).lost_seconds)
     count = stream.count(file, expected=show.expected, unsent=show.air.unsent)
-    return Result(show, session["state"], session["verdict"], count, off, states)
+    return Result(show, session["state"], session["verdict"], count, off, states, error)
 
 
 def wait_for_all(service: Rolltape, shows: Sequence[Show], *, within: float) -> list[Show]:

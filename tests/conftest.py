@@ -1,6 +1,7 @@
 """What tests of every package share."""
 
 import asyncio
+import compileall
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from uuid import uuid4
 import pytest
 import structlog
 
+import rolltape
 from rolltape.ffmpeg.run import find
 from rolltape.store import migrate
 from tests.servers.icecast import Icecast, icecast
@@ -16,6 +18,14 @@ from tests.servers.postgres import create_database, postgres
 
 # What a test makes go wrong is told plainly: drawing a stack trace with all that is in it takes seconds.
 structlog.configure(processors=[structlog.processors.format_exc_info, structlog.dev.ConsoleRenderer(colors=False)])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the program once: hundreds of times it is started, and where PYTHONDONTWRITEBYTECODE is set, each start
+    would do so again.
+    """
+    if not hasattr(config, "workerinput"):
+        compileall.compile_dir(Path(rolltape.__file__).parent, quiet=2)
 
 
 @pytest.fixture(scope="session")

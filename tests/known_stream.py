@@ -19,7 +19,7 @@ from typing import NamedTuple
 from rolltape.domain.mpeg import header_at
 from tests.servers.process import program
 
-PERIOD = 180.0  # s; longer than twice any outage, so that it is always clear where a recording went on
+PERIOD = 180.0  # s; a recording may go on up to 120 s later or 60 s earlier, and it is clear where
 KEY = 40  # bytes at the start of a frame by which it is found: header, side information and some sound
 MP3_128 = ("-c:a", "libmp3lame", "-compression_level", "9", "-b:a", "128k", "-write_xing", "0", "-f", "mp3")  # CBR
 AAC_128 = ("-c:a", "aac", "-b:a", "128k", "-f", "adts")
@@ -254,7 +254,10 @@ class _Part(NamedTuple):
 
 
 class _Reader:
-    """The frames in `data`, numbered; the first one as near to `near` as can be, later ones near to the one before."""
+    """The frames in `data`, numbered: each behind the one before, or at most a third of the period back.
+
+    The first one is behind `near`, or as little before it.
+    """
 
     def __init__(self, stream: KnownStream, data: bytes, near: int) -> None:
         self._stream = stream
@@ -278,9 +281,10 @@ class _Reader:
             yield _Part(number, has_sound)
 
     def _ahead(self, place: int) -> int:
-        """How far a place of the period is ahead of what is expected next, in the round where it is nearest."""
+        """How far a place of the period is ahead of what is expected next: back a third of the period at most."""
         period = self._stream.period
-        return (place - self._next + period // 2) % period - period // 2
+        back = period // 3
+        return (place - self._next + back) % period - back
 
     def _match(self, at: int) -> tuple[int | None, int, bool]:
         """The frame of the period that is at `at`, its size there, and whether its sound is there."""

@@ -1,5 +1,6 @@
 """The unit of systemd: it is understood, and lets the service do little."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,13 @@ def test_the_service_may_do_little(unit: Path) -> None:
     seen = analyze(unit, "security", "--offline=yes", f"--threshold={MOST_EXPOSURE}", "--no-pager")
 
     assert seen.returncode == 0, seen.stdout
+
+
+def test_the_service_may_confine_ffmpeg() -> None:
+    """Where systemd 252 counts these calls to no group, they would be denied, and the service would do without."""
+    allowed = re.findall(r"^SystemCallFilter=(.*)$", UNIT.read_text(), re.MULTILINE)
+
+    assert {"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"} <= {*" ".join(allowed).split()}
 
 
 def test_a_service_that_may_do_more_would_be_seen(unit: Path) -> None:

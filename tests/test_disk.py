@@ -1,13 +1,16 @@
 """Files get onto a disk whole, or not at all."""
 
 import errno
+import os
 import resource
 import signal
 from pathlib import Path
 
 import pytest
 
-from rolltape.disk import write_whole
+from rolltape.disk import cause, try_out, write_whole
+from rolltape.domain.units import Bytes
+from tests.servers.disks import disk, fill
 
 
 @pytest.mark.parametrize("name", ["a", "ü" * 127, "x" * 255])
@@ -48,3 +51,33 @@ def test_what_an_earlier_try_left_is_in_nobodys_way(tmp_path: Path, monkeypatch:
     write_whole(tmp_path / "file", b"whole")
 
     assert [found.read_bytes() for found in tmp_path.iterdir()] == [b"whole"]
+
+
+def test_a_disk_is_tried_out_and_nothing_of_it_is_left(tmp_path: Path) -> None:
+    with disk(tmp_path / "disk", "size=2m") as folder:
+        try_out(folder, Bytes(1_000_000))
+        fill(folder, but=500_000)
+
+        with pytest.raises(OSError, match="No space left"):
+            try_out(folder, Bytes(1_000_000))
+        try_out(folder, Bytes(400_000))
+
+        assert [file.name for file in folder.iterdir()] == ["filler"]
+    with pytest.raises(FileNotFoundError):
+        try_out(tmp_path / "nowhere", Bytes(1))
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "The disk was full."),
+        (errno.EDQUOT, "The quota of the disk was used up."),
+        (errno.EROFS, "The disk could only be read."),
+        (errno.EIO, "The disk reported a fault."),
+        (errno.ESTALE, "The file or its folder was gone."),
+        (errno.EMFILE, "Too many files were open."),
+        (errno.EACCES, "It could not be written: Permission denied."),
+    ],
+)
+def test_why_nothing_could_be_written_is_one_sentence(tmp_path: Path, number: int, said: str) -> None:
+    assert cause(OSError(number, os.strerror(number)), tmp_path) == said

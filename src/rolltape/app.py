@@ -1,4 +1,7 @@
-"""Settings in, running application out. What is built first is stopped last."""
+"""Settings in, running application out. What is built first is stopped last.
+
+A command beside the service needs its services alone: what runs them, and the web, is built when it is first asked for.
+"""
 
 import asyncio
 import contextlib
@@ -9,29 +12,35 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator
+from functools import cached_property
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import structlog
-import uvicorn
 
-from rolltape import __version__, logs, services, web
+from rolltape import __version__, logs, services, tag
 from rolltape.capture import CaptureSettings
 from rolltape.domain.errors import RolltapeError
 from rolltape.domain.preference import PreferenceFields, component_levels
 from rolltape.domain.units import MINUTE, Seconds, gigabytes, megabytes
-from rolltape.engine import LocalEngine
 from rolltape.ffmpeg.run import find
-from rolltape.pipeline import Pipeline, Queue, Workshop
-from rolltape.scheduler import Scheduler
+from rolltape.pipeline import Queue, Workshop
 from rolltape.services import lost as lost_
 from rolltape.services.backups import Places
 from rolltape.services.clock import Clock, utc_now
+from rolltape.services.space import Space
 from rolltape.settings import Settings
 from rolltape.store import Database, migrate
 from rolltape.store.condition import file_of, has_sound_header
 from rolltape.store.database import is_no_answer
 from rolltape.transfer import TransferSettings
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from rolltape.engine import LocalEngine
+    from rolltape.pipeline import Pipeline
+    from rolltape.scheduler import Scheduler
 
 GRACE = 3  # s that open connections get when the service stops
 BACKLOG = 512  # connections that may wait to be accepted
@@ -72,22 +81,35 @@ class App:
         self._tasks: list[asyncio.Task[None]] = []
         self.services = self._build_services(clock)
         self.workshop.on_done = self.services.retention.delivered
-        self.pipeline = Pipeline(self.services.sessions, self.services.transfers, self.workshop, clock=clock)
-        self.engine = LocalEngine(
-            self.pipeline,
-            self.services.sessions,
-            limits=_limits(settings),
-            clock=clock,
-        )
-        self.scheduler = Scheduler(
-            self.services.schedules, self.services.sessions, submit=self.engine.look, clock=clock
-        )
-        self.web = web.create(
+
+    @cached_property
+    def pipeline(self) -> "Pipeline":
+        from rolltape.pipeline import Pipeline
+
+        return Pipeline(self.services.sessions, self.services.transfers, self.workshop, clock=self._clock)
+
+    @cached_property
+    def engine(self) -> "LocalEngine":
+        from rolltape.engine import LocalEngine
+
+        return LocalEngine(self.pipeline, self.services.sessions, limits=_limits(self.settings), clock=self._clock)
+
+    @cached_property
+    def scheduler(self) -> "Scheduler":
+        from rolltape.scheduler import Scheduler
+
+        return Scheduler(self.services.schedules, self.services.sessions, submit=self.engine.look, clock=self._clock)
+
+    @cached_property
+    def web(self) -> "ASGIApp":
+        from rolltape import web
+
+        return web.create(
             self.services,
-            allowed_hosts=settings.allowed_hosts,
-            base_path=settings.base_path,
-            port=settings.port,
-            trusted_proxies=settings.trusted_proxies,
+            allowed_hosts=self.settings.allowed_hosts,
+            base_path=self.settings.base_path,
+            port=self.settings.port,
+            trusted_proxies=self.settings.trusted_proxies,
         )
 
     def _build_services(self, clock: Clock) -> services.Services:
@@ -121,6 +143,13 @@ class App:
             floor=lambda: gigabytes(preferences.values.disk_floor),
         )
         self.workshop.may_do = self.workshop.ahead.limits.may_do = resources.may_do
+        space = Space(
+            database,
+            recordings=settings.recordings_dir,
+            floor=lambda: gigabytes(preferences.values.disk_floor),
+            clock=clock,
+        )
+        self.workshop.room_warning = space.warning
         health = services.Health(
             database,
             sessions,
@@ -129,7 +158,7 @@ class App:
             beat=lambda: Seconds(time.monotonic() - self.scheduler.last_beat),
             clock=clock,
             log_problem=logs.problem,
-            more=lambda: [*resources.findings(), *self.services.retention.findings()],
+            more=lambda: [*resources.findings(), *self.pipeline.findings(), *self.services.retention.findings()],
             lost=lambda: self.services.recovery.told,
             last_backup=lambda: self.services.backups.latest(),
         )
@@ -269,7 +298,12 @@ class App:
             asyncio.create_task(self.services.waveforms.attend()),
             asyncio.create_task(self.services.recovery.search_if_lost()),
             asyncio.create_task(self.services.backups.run()),
+            asyncio.create_task(self._load_rest()),
         ]
+
+    async def _load_rest(self) -> None:
+        """Load what can wait until the service answers, but not until files or memory run short."""
+        await asyncio.to_thread(tag.load)
         # What was loaded so far stays: the collector need not look through it each time (0.2 s in which nothing moves).
         gc.freeze()
 
@@ -311,6 +345,10 @@ async def serve(settings: Settings) -> None:
 
 async def _serve(settings: Settings, end: asyncio.Event) -> bool:
     """Serve until the end is asked for; True when all of it is to be started anew."""
+    import uvicorn
+
+    from rolltape import web
+
     listener = _listen(settings.host, settings.port)
     app = App(settings)
     most_connections = web.most_connections(web.raise_limits())
@@ -318,7 +356,8 @@ async def _serve(settings: Settings, end: asyncio.Event) -> bool:
         app.web, log_config=None, lifespan="off", timeout_graceful_shutdown=GRACE, server_header=False,
         proxy_headers=False, access_log=False, ws="none", http=web.Connection, limit_concurrency=most_connections,
     )  # fmt: skip
-    server = _Server(config)
+    server = uvicorn.Server(config)
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]  # our handlers come first
     try:
         await _start(app, end)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
@@ -386,14 +425,6 @@ async def opened(settings: Settings) -> AsyncIterator[services.Services]:
         await app.database.close()
         if has_changes_beside and not lost_.has_changes_beside(settings.database_url):
             lost_.note_closed(settings.data_dir)  # what a kill left beside the database is in it now
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, without its signal handlers: ours come first."""
-
-    @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def]
-        yield
 
 
 def lock(settings: Settings) -> TextIO:

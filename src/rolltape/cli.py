@@ -1,4 +1,7 @@
-"""The command line."""
+"""The command line.
+
+What a command needs is imported in it: `health` is asked every half minute, and the whole program takes seconds of CPU.
+"""
 
 import asyncio
 import json
@@ -9,28 +12,21 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from getpass import getpass
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
-from urllib.error import HTTPError
-from urllib.request import urlopen
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
-from pydantic import ValidationError
 
-from rolltape import __version__, app, demo, logs, settings
-from rolltape.capture import CaptureSettings, Offer, probe
+from rolltape import __version__
 from rolltape.domain.address import Egress, check_url
 from rolltape.domain.errors import InputError, RolltapeError
-from rolltape.domain.notification import masked
-from rolltape.domain.preference import component_levels
-from rolltape.domain.recording import Verdict
-from rolltape.domain.stream import LONGEST_SESSION
 from rolltape.domain.units import Seconds
-from rolltape.ffmpeg.run import find
-from rolltape.once import Wanted, record_once
-from rolltape.services import Services
-from rolltape.services.backups import Outlook
-from rolltape.services.configuration import BadConfiguration, Difference
-from rolltape.services.configuration.words import lines
+
+if TYPE_CHECKING:
+    from rolltape.capture import Offer
+    from rolltape.services import Services
+    from rolltape.services.backups import Outlook
+    from rolltape.services.configuration import Difference
+    from rolltape.settings import Settings
 
 OTHER_VERDICT = 3  # exit code: recorded, but not completely
 DATABASE_BROKEN = 4  # exit code: the database was damaged again and again while the service ran
@@ -84,9 +80,19 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
 ) -> None:
     """Run the service."""
+    from rolltape import app, logs
+    from rolltape.domain.preference import component_levels
+
     chosen = _settings(data_dir=data_dir, host=host, port=port)
     logs.set_up(chosen.log_level, components=component_levels(chosen.log_levels))
-    _run(app.serve(chosen))
+
+    async def run() -> None:
+        try:
+            await app.serve(chosen)
+        except app.DatabaseBroken as exc:
+            _give_up(exc.message, code=DATABASE_BROKEN)
+
+    _run(run())
 
 
 @commands.command()
@@ -104,6 +110,11 @@ def record(
     insecure: Annotated[bool, typer.Option(help="Do not verify the certificate of the station.")] = False,
 ) -> None:
     """Record now, without a service. The last line is the path of the finished MP3."""
+    from rolltape import logs
+    from rolltape.domain.recording import Verdict
+    from rolltape.ffmpeg.run import find
+    from rolltape.once import Wanted, record_once
+
     logs.set_up("error")
     chosen = _settings()
 
@@ -129,10 +140,14 @@ def probe_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Say what an address offers."""
+    from rolltape import logs
+    from rolltape.capture import CaptureSettings, probe
+    from rolltape.ffmpeg.run import find
+
     logs.set_up("error")
     chosen = _settings()
 
-    async def run() -> Offer:
+    async def run() -> "Offer":
         capture = CaptureSettings(ffmpeg=find(chosen.ffmpeg), egress=Egress(unrestricted=True))
         return await probe(check_url(url), capture)
 
@@ -150,6 +165,9 @@ def demo_command(
     out: Annotated[Path, typer.Option(help="Folder for everything it makes.")] = Path("demo"),
 ) -> None:
     """Show the main job with a built-in test station, offline."""
+    from rolltape import demo, logs
+    from rolltape.ffmpeg.run import find
+
     logs.set_up("warning")
     _run(demo.run(out, ffmpeg=find(_settings().ffmpeg)))
 
@@ -161,6 +179,9 @@ def health(
     port: Annotated[int | None, typer.Option(help="Its port.")] = None,
 ) -> None:
     """Exit with 0 when the service is ready."""
+    from urllib.error import HTTPError
+    from urllib.request import urlopen
+
     chosen = _settings(host=host, port=port)
     address = "127.0.0.1" if chosen.host in ("0.0.0.0", "::") else chosen.host
     path = "live" if live else "ready"
@@ -207,7 +228,7 @@ def export_configuration(
 ) -> None:
     """Write settings, destinations, streams, schedules and channels, without their secrets."""
 
-    async def export(services: Services) -> str:
+    async def export(services: "Services") -> str:
         await services.preferences.load()
         return await services.configuration.export()
 
@@ -232,16 +253,22 @@ def import_configuration(
 
     A running service takes over new settings at its next start.
     """
+    from rolltape.services.configuration import BadConfiguration
+    from rolltape.services.configuration.words import lines
+
     try:
         document = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except OSError as exc:
         _give_up(f"{file}: {exc.strerror}")
 
-    async def bring_in(services: Services) -> Difference:
+    async def bring_in(services: "Services") -> "Difference":
         await services.preferences.load()
-        if dry_run:
-            return await services.configuration.compare(document, prune=prune)
-        return await services.configuration.bring_in(document, prune=prune)
+        try:
+            if dry_run:
+                return await services.configuration.compare(document, prune=prune)
+            return await services.configuration.bring_in(document, prune=prune)
+        except BadConfiguration as exc:
+            _give_up("\n".join([*(problem.sentence for problem in exc.problems), "Nothing was changed."]))
 
     print("\n".join(lines(_ask(data_dir, bring_in))))
 
@@ -251,7 +278,7 @@ def create_backup(data_dir: DataDir = None, passphrase: AskPassphrase = False) -
     """Make a backup of how things are now, beside a running service or without one. Prints its path."""
     given = _passphrase(twice=True) if passphrase else _settings(data_dir=data_dir).backup_passphrase
 
-    async def create(services: Services) -> Path:
+    async def create(services: "Services") -> Path:
         made = await services.backups.create(passphrase=given or None)
         return services.backups.path(made.name)
 
@@ -290,7 +317,7 @@ def restore_backup(
     given = (_passphrase() if passphrase else chosen.backup_passphrase) or None
     ticked = {"with_accounts": with_accounts, "with_host_keys": with_host_keys}
 
-    async def restore(services: Services) -> Outlook:
+    async def restore(services: "Services") -> "Outlook":
         outlook = await services.backups.plan(_backup(backup), given, **ticked)
         if dry_run:
             return outlook
@@ -316,8 +343,10 @@ def _backup(named: str) -> str | Path:
 
 
 @contextmanager
-def _alone(chosen: settings.Settings) -> Iterator[None]:
+def _alone(chosen: "Settings") -> Iterator[None]:
     """While nothing else runs on the data folder."""
+    from rolltape import app
+
     try:
         held = app.lock(chosen)
     except app.StartError:
@@ -326,7 +355,7 @@ def _alone(chosen: settings.Settings) -> Iterator[None]:
         yield
 
 
-def _tell_outlook(outlook: Outlook) -> None:
+def _tell_outlook(outlook: "Outlook") -> None:
     for change in outlook.changes:
         for word, some in (("comes back", change.added), ("changes", change.changed), ("goes", change.removed)):
             if some.count:
@@ -339,6 +368,8 @@ def _tell_outlook(outlook: Outlook) -> None:
 @notify.command("list")
 def list_channels(data_dir: DataDir = None) -> None:
     """List the channels, and whether the last message arrived."""
+    from rolltape.domain.notification import masked
+
     for channel in _ask(data_dir, lambda services: services.notifications.all()):
         state = "off" if not channel.enabled else channel.last_error or ("works" if channel.last_ok_at else "not tried")
         print(f"{channel.name:30} {channel.kind:8} {masked(channel.kind, channel.address):40} {state}")
@@ -357,8 +388,10 @@ def try_channels(
         raise typer.Exit(1)
 
 
-def _ask(data_dir: Path | None, question: Callable[[Services], Coroutine[Any, Any, T]]) -> T:
+def _ask(data_dir: Path | None, question: Callable[["Services"], Coroutine[Any, Any, T]]) -> T:
     """What the services answer, beside a running service or without one."""
+    from rolltape import app, logs
+
     logs.set_up("error")
     chosen = _settings(data_dir=data_dir)
 
@@ -395,12 +428,10 @@ def _password() -> str:
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
     """Do `work`; what goes wrong and has a name becomes one line and exit code 1."""
+    from pydantic import ValidationError
+
     try:
         return asyncio.run(work)
-    except BadConfiguration as exc:
-        _give_up("\n".join([*(problem.sentence for problem in exc.problems), "Nothing was changed."]))
-    except app.DatabaseBroken as exc:
-        _give_up(exc.message, code=DATABASE_BROKEN)
     except RolltapeError as exc:
         _give_up(exc.message)
     except ValidationError as exc:
@@ -411,7 +442,9 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         raise typer.Exit(130) from None
 
 
-def _settings(**given: object) -> settings.Settings:
+def _settings(**given: object) -> "Settings":
+    from rolltape import settings
+
     try:
         return settings.load(**given)
     except InputError as exc:
@@ -434,6 +467,8 @@ def _span(text: str) -> Seconds:
         InputError: it is none, or not between a second and a week.
     """
     found = _SPAN.fullmatch(text.strip().lower())
+    from rolltape.domain.stream import LONGEST_SESSION
+
     hours, minutes, seconds = (float(part or 0) for part in found.groups()) if found else (0.0, 0.0, 0.0)
     length = hours * 3600 + minutes * 60 + seconds
     if not 1 <= length <= LONGEST_SESSION:

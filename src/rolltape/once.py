@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 from rolltape import tag
 from rolltape.capture import CaptureSettings, Recorder, read_journal
+from rolltape.disk import cause
 from rolltape.domain.address import Egress
-from rolltape.domain.errors import InputError
+from rolltape.domain.errors import FfmpegMissing, InputError, ProcessingError
 from rolltape.domain.session import Plan
 from rolltape.domain.stream import StreamFields
 from rolltape.domain.take import TAKES
@@ -57,6 +58,8 @@ async def record_once(wanted: Wanted, ffmpeg: str, *, tell: Callable[[str], None
     Raises:
         SourceError: nothing was recorded.
         InputError: something that is wanted cannot be.
+        ProcessingError: no recording could be made of what was recorded; that is kept.
+        OSError: `out` cannot be written.
     """
     out = wanted.out.expanduser().absolute()
     out.mkdir(parents=True, exist_ok=True)
@@ -70,6 +73,7 @@ async def record_once(wanted: Wanted, ffmpeg: str, *, tell: Callable[[str], None
     plan = _plan(wanted)
     folder = out / TAKES / secrets.token_hex(8)
     folder.mkdir(parents=True)
+    is_kept = False  # what was recorded, because no recording could be made of it
     workshop.ahead.begin(folder, quality=wanted.quality, ffmpeg=ffmpeg)
     try:
         await _capture(Recorder(plan, folder, workshop.capture, on_event=lambda event: tell(event.message)), tell)
@@ -78,9 +82,16 @@ async def record_once(wanted: Wanted, ffmpeg: str, *, tell: Callable[[str], None
         name = free_name(plan, workshop, taken=None)
         made = await make(plan, folder, name, workshop)
         publish(made.part, out / name)
+    except (OSError, ProcessingError, FfmpegMissing) as exc:
+        is_kept = bool(read_journal(folder).takes)
+        if not is_kept:
+            raise
+        why = cause(exc, out) if isinstance(exc, OSError) else exc.message
+        raise ProcessingError(f"{why} What was recorded is kept in {folder}.") from exc
     finally:
         await workshop.ahead.drop(folder)
-        shutil.rmtree(folder, ignore_errors=True)
+        if not is_kept:
+            shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # another recording is under way there
             folder.parent.rmdir()
     return Found(out / name, made)

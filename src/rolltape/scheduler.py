@@ -16,6 +16,7 @@ from apscheduler.triggers.date import DateTrigger
 
 from rolltape.domain.units import MINUTE, Seconds
 from rolltape.services.clock import BUILT, Clock
+from rolltape.services.repeats import Repeats
 from rolltape.services.schedules import Schedules
 from rolltape.services.sessions import LEAD, Sessions
 
@@ -38,6 +39,7 @@ class Scheduler:
         self._set: set[datetime] = set()  # moments that have an alarm
         self._look = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._repeats = Repeats()
         self.last_beat = time.monotonic()  # of the planner; health looks at it
 
     async def start(self) -> None:
@@ -76,8 +78,10 @@ class Scheduler:
             else:
                 await self._schedules.plan(everything=everything)
             await self._set_alarms()
-        except Exception:
-            log.exception("the plan could not be made", action="plan_failed")
+            self._repeats.well()
+        except Exception as exc:
+            if self._repeats.is_news(exc):
+                log.exception("the plan could not be made", action="plan_failed")
 
     async def _set_alarms(self) -> None:
         """Have the engine look when the lead of the coming sessions begins. Those of one moment share an alarm."""

@@ -7,15 +7,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
-from sqlalchemy import make_url
-from sqlalchemy.exc import SQLAlchemyError
 
 from rolltape.domain.address import Egress, check_url
 from rolltape.domain.errors import InputError
-from rolltape.domain.preference import PreferenceFields, Zone
-from rolltape.services.backups.seal import check_passphrase
-from rolltape.services.preferences import Fixed
-from rolltape.services.setup_code import SHORTEST, bare
+from rolltape.domain.passphrase import check_passphrase
+from rolltape.domain.preference import Fixed, PreferenceFields, Zone
+from rolltape.domain.setup_code import SHORTEST, bare
 
 PREFIX = "ROLLTAPE_"
 SECRETS = (
@@ -175,7 +172,8 @@ class Settings(BaseSettings, PreferenceFields):
     @property
     def egress(self) -> Egress:
         targets = (target.rpartition(":") for target in self.allow_targets)
-        return Egress(frozenset((host.strip("[]").lower(), int(port)) for host, _, port in targets))
+        allowed = frozenset((host.strip("[]").lower(), int(port)) for host, _, port in targets)
+        return Egress(allowed, own_port=self.port)
 
     @property
     def preferences(self) -> PreferenceFields:
@@ -235,6 +233,9 @@ def _sentence(location: tuple[int | str, ...], message: str) -> str:
 
 
 def _without_password(url: str) -> str:
+    from sqlalchemy import make_url  # here, for commands that need no database
+    from sqlalchemy.exc import SQLAlchemyError
+
     try:
         return make_url(url).set(query={}).render_as_string(hide_password=True)
     except SQLAlchemyError:

@@ -1,6 +1,11 @@
 """Bad sources: each gives its own sentence, or a good recording. None hangs, none is done without audio."""
 
+import asyncio
 import dataclasses
+import socket
+import threading
+import time
+from typing import Any
 
 import pytest
 
@@ -207,3 +212,38 @@ async def test_the_fallback_address_is_tried(station: FaultyStation, record: Rec
 
     assert recorded.error is None
     assert recorded.decoded_seconds == pytest.approx(2, abs=0.3)
+
+
+async def test_a_name_server_that_does_not_answer_holds_nobody_else_up(
+    station: FaultyStation, hasty: CaptureSettings, record: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # F32
+    answered, real = threading.Event(), socket.getaddrinfo
+
+    def look_up(host: str, *more: Any, **options: Any) -> Any:
+        if host == "slow.example":
+            answered.wait(30)
+        return real("127.0.0.1" if host == "slow.example" else host, *more, **options)
+
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
+    waiting = [asyncio.create_task(probe("http://slow.example/ok", hasty)) for _ in range(3)]
+    try:
+        recorded = await record(station.url("ok"), 1)
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+    finally:
+        answered.set()
+
+    assert recorded.error is None
+    assert [getattr(result, "code", None) for result in results] == ["connect_timeout"] * 3
+
+
+async def test_an_rtmp_server_that_takes_the_connection_and_says_nothing(hasty: CaptureSettings) -> None:
+    # F36
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        began = time.monotonic()
+        with pytest.raises(SourceError) as caught:
+            await probe(f"rtmp://127.0.0.1:{server.getsockname()[1]}/live/x", hasty)
+        took = time.monotonic() - began
+
+    assert caught.value.code == "connect_timeout"
+    assert took < 12  # FFmpeg does not end when it is asked to while it waits

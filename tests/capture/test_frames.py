@@ -97,6 +97,15 @@ def test_what_waits_stays_small(data: bytes) -> None:
     assert len(reader.rest) < 3 * 8192 + 40_000
 
 
+def test_a_change_of_format_loses_nothing_however_the_bytes_come() -> None:
+    data = MP3_FRAME * 5 + (b"\xff\xfb\x90\xc4" + bytes(413)) * 5
+
+    for size in (1, 100, 417, 418, 1000):
+        found = read(Codec.MP3, [data[start : start + size] for start in range(0, len(data), size)])
+
+        assert joined(found) == data
+
+
 def test_a_frame_that_was_cut_short_is_left_out() -> None:
     found = read(Codec.MP3, [MP3_FRAME * 5 + MP3_FRAME[:200] + MP3_FRAME * 5])
 

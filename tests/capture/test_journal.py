@@ -1,6 +1,7 @@
 """The journal is read back, whatever a crash left of it."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,11 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rolltape.capture.journal import NAME, Journal, JournalWriter, format_fields, read_journal, window_fields
+from rolltape.capture.journal import (
+    NAME,
+    Journal,
+    JournalWriter,
+    format_fields,
+    make_up_for,
+    read_journal,
+    window_fields,
+)
 from rolltape.domain.recording import Window
 from rolltape.domain.take import AudioFormat, Codec
 from rolltape.domain.units import Hertz
 from tests.capture.test_frames import MP3_FRAME
+from tests.servers.disks import disk, fill
 
 AT = datetime(2026, 5, 1, 12, tzinfo=UTC)
 MP3 = AudioFormat(Codec.MP3, Hertz(44100), 2)
@@ -125,13 +135,34 @@ def test_a_torn_end_costs_only_what_was_torn(tmp_path_factory: pytest.TempPathFa
     assert read_journal(folder).takes == journal.takes
 
 
+def test_the_longest_stall_counts_and_nonsense_does_not(tmp_path: Path) -> None:
+    write(tmp_path)
+    known = read_journal(tmp_path).takes
+    journal = JournalWriter(tmp_path)
+    for stall in (1.5, 4.5, 0.2, -1, 1e300, float("nan"), "long", None):
+        begins = (AT - timedelta(seconds=4)).isoformat()
+        journal.write("sync", AT, take=1, begins=begins, media=100 * FRAME, bytes=100 * len(MP3_FRAME), stall=stall)
+    journal.close()
+
+    found = read_journal(tmp_path)
+
+    assert found.longest_stall == 4.5
+    assert found.takes == known
+
+
+def test_a_journal_of_before_tells_of_no_stall(tmp_path: Path) -> None:
+    write(tmp_path)
+
+    assert read_journal(tmp_path).longest_stall is None
+
+
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10) | st.just(AT.isoformat()),
     lambda inner: st.lists(inner, max_size=3),
     max_leaves=3,
 )
 _EVENTS = st.sampled_from(["window", "opened", "sync", "closed", "station", "title", "stopped"])
-_NAMES = ("at", "take", "file", "codec", "begins", "media", "bytes", "opens", "start", "title", "channels")
+_NAMES = ("at", "take", "file", "codec", "begins", "media", "bytes", "opens", "start", "title", "channels", "stall")
 _LINES = st.fixed_dictionaries({"event": _EVENTS | _VALUES}, optional=dict.fromkeys(_NAMES, _VALUES))
 
 
@@ -147,3 +178,48 @@ def test_any_lines_can_be_read(
     journal = read_journal(folder)
 
     assert all(take.duration >= 0 for take in journal.takes)
+    assert journal.longest_stall is None or journal.longest_stall >= 0
+
+
+def test_a_line_that_does_not_fit_on_the_disk_spoils_no_other(tmp_path: Path) -> None:
+    with disk(tmp_path / "disk", "size=64k") as folder:
+        write(folder, closed=False)
+        journal = JournalWriter(folder)
+        filler = fill(folder)
+        with pytest.raises(OSError, match="No space left"):
+            journal.write("station", AT, name="x" * 5000)  # some of it fits
+
+        filler.unlink()
+        journal.write("station", AT, name="After")
+        journal.close()
+
+        assert read_journal(folder).station == "After"
+        assert all(json.loads(line) for line in (folder / NAME).read_text().splitlines())
+
+
+def test_how_a_take_ended_is_entered_when_it_can_be(tmp_path: Path) -> None:
+    write(tmp_path, closed=False)
+    (left,) = read_journal(tmp_path).takes
+    known = replace(left, ended_by="The disk was full.")
+
+    make_up_for(tmp_path, [known, replace(known, number=2)])
+    size = (tmp_path / NAME).stat().st_size
+    make_up_for(tmp_path, [known])
+
+    (take,) = read_journal(tmp_path).takes
+    assert (take.ended_by, take.begins) == ("The disk was full.", left.begins)
+    assert take.duration == pytest.approx(100 * FRAME, abs=0.001)
+    assert (tmp_path / NAME).stat().st_size == size  # it is entered once
+
+
+def test_a_number_that_is_given_again_is_that_of_the_later_take(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "take-001.mp3").write_bytes(MP3_FRAME * 10)  # of the one before, somebody has removed the file
+    journal = JournalWriter(tmp_path)
+    journal.write("opened", AT, take=1, file="take-001.mp3", **format_fields(MP3))
+    journal.close()
+
+    (take,) = read_journal(tmp_path).takes
+
+    assert take.duration == pytest.approx(10 * FRAME)
+    assert take.ended_by == "Rolltape was interrupted."

@@ -1,10 +1,12 @@
 """Playlists lead to addresses, and to nothing else."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolltape.capture.playlist import MOST_ENTRIES, entries
+from rolltape.capture.playlist import LONGEST, MOST_ENTRIES, entries
 from rolltape.domain.address import SCHEMES
 
 BASE = "http://radio.example/dir/list"
@@ -26,6 +28,25 @@ BASE = "http://radio.example/dir/list"
 )
 def test_addresses_are_found(text: str, found: list[str]) -> None:
     assert entries(text.encode(), BASE) == found
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"[playlist]" + b"\n" * LONGEST,
+        b"[playlist]\nFile1=x" + b" " * LONGEST + b"y\n",
+        b"<playlist>" + b"<location>" * (LONGEST // 10),
+        b"<playlist>" + b"<location " * (LONGEST // 10),
+        b"<playlist>" + b"</location>" * (LONGEST // 11),
+        b"\n" * LONGEST,
+    ],
+)
+def test_no_file_keeps_us_busy(data: bytes) -> None:
+    began = time.process_time()
+
+    entries(data, BASE)
+
+    assert time.process_time() - began < 2  # s; it was two for the tenth part of this
 
 
 @given(

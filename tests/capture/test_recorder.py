@@ -16,10 +16,12 @@ import pytest
 
 from rolltape.capture import CaptureEvent, CaptureSettings, Recorder, read_journal
 from rolltape.capture.clock import Clock
+from rolltape.capture.frames import FrameReader
 from rolltape.capture.recorder import connect_ahead
 from rolltape.domain.address import Egress
 from rolltape.domain.errors import SourceError
 from rolltape.domain.recording import Verdict
+from rolltape.domain.take import Codec
 from tests.capture.conftest import Recorded, Recording, plan
 from tests.servers.faulty import FaultyStation
 from tests.servers.icecast import Icecast
@@ -265,8 +267,27 @@ async def test_a_full_disk_is_an_error_of_the_disk_and_what_was_written_is_kept(
     with room_for(100_000), pytest.raises(OSError, match="File too large"):
         await Recorder(plan(mp3_station, 30), tmp_path, settings, on_event=lambda event: None).run()
 
-    takes = read_journal(tmp_path).takes
-    assert takes[0].duration > 3
+    (take,) = read_journal(tmp_path).takes
+    reader = FrameReader(Codec.MP3)
+    content = (tmp_path / take.file).read_bytes()
+    frames = [*reader.feed(content), *reader.flush()]
+    assert take.duration > 3
+    assert take.ended_by == "The file was as large as a file may be."
+    assert sum(len(found.data) for found in frames) == len(content)  # whole frames, and nothing else
+
+
+async def test_a_take_as_large_as_files_may_be_is_not_gone_on_with(
+    mp3_station: str, tmp_path: Path, settings: CaptureSettings
+) -> None:
+    # F43
+    with room_for(100_000):
+        for _ in range(2):
+            with pytest.raises(OSError, match="File too large"):
+                await Recorder(plan(mp3_station, 30), tmp_path, settings, on_event=lambda event: None).run()
+
+    first, second = read_journal(tmp_path).takes
+    assert min(first.duration, second.duration) > 3
+    assert (second.begins - first.ends).total_seconds() < 0.1
 
 
 async def test_setting_the_clock_does_not_move_a_recording(monkeypatch: pytest.MonkeyPatch) -> None:

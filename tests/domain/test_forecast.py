@@ -34,9 +34,17 @@ def test_the_disk_is_full_when_the_session_begins_that_does_not_fit() -> None:
 
 
 def test_what_is_deleted_after_its_delivery_gives_its_room_back() -> None:
-    found = forecast([need(hour, 60, is_kept=False) for hour in range(20)], Bytes(100), UNTIL)
+    found = forecast([need(hour, 60, is_kept=False) for hour in range(20)], Bytes(120), UNTIL)
 
-    assert (found.needed, found.full_at) == (60, None)
+    assert (found.needed, found.full_at) == (120, None)  # the next one begins while the last is delivered
+
+
+def test_while_it_is_finished_a_recording_lies_there_three_times() -> None:
+    hour = Need(START, START + timedelta(hours=1), Bytes(10), is_kept=True, made=Bytes(10))
+
+    assert forecast([hour], Bytes(30), UNTIL).full_at is None
+    assert forecast([hour], Bytes(29), UNTIL).full_at == hour.end
+    assert forecast([hour, need(2, 20)], Bytes(30), UNTIL).full_at is None  # its copies have gone by then
 
 
 def test_what_overlaps_takes_its_room_at_once() -> None:

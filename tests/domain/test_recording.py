@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolltape.domain.recording import CLOCK, GAP, Account, Gap, Verdict, Window, account
+from rolltape.domain.recording import (
+    CLOCK,
+    GAP,
+    MOST_SILENCES,
+    Account,
+    Gap,
+    Silence,
+    Verdict,
+    Window,
+    account,
+    silence_map,
+)
 from rolltape.domain.take import AudioFormat, Codec, TakeFacts
 from rolltape.domain.units import Seconds
 
@@ -168,13 +179,40 @@ def test_of_several_verdicts_the_worst_counts_and_all_are_listed() -> None:
     found = account(takes((20, 40), (50, 80)), HUNDRED)
 
     assert found.verdicts == (Verdict.SHORT, Verdict.LATE, Verdict.GAPPED)
-    assert found.with_silence(0.95).verdicts == (Verdict.SILENT, Verdict.SHORT, Verdict.LATE, Verdict.GAPPED)
-    assert found.with_silence(0.95).verdict is Verdict.SILENT
+    assert found.with_sound(0.95).verdicts == (Verdict.SILENT, Verdict.SHORT, Verdict.LATE, Verdict.GAPPED)
+    assert found.with_sound(0.95).verdict is Verdict.SILENT
 
 
 @pytest.mark.parametrize(("share", "verdict"), [(0.89, Verdict.COMPLETE), (0.9, Verdict.SILENT), (1.0, Verdict.SILENT)])
 def test_nine_tenths_of_silence_are_silence(share: float, verdict: Verdict) -> None:
-    assert account(takes((0, 100)), HUNDRED).with_silence(share).verdict is verdict
+    assert account(takes((0, 100)), HUNDRED).with_sound(share).verdict is verdict
+
+
+def test_what_is_heard_of_it_changes_nothing_else() -> None:
+    found = account(takes((0, 40), (50, 100)), HUNDRED)
+    silence = Silence(Seconds(3), Seconds(2))
+
+    heard = found.with_longest_stall(Seconds(7)).with_sound(0.02, (silence,), loudness=-23.0, peak=0.5)
+
+    told: list[object] = [heard.longest_stall, heard.silences, heard.loudness, heard.peak]
+    assert told == [7, (silence,), -23.0, 0.5]
+    assert (heard.gaps, heard.verdicts, figures(heard)) == (found.gaps, found.verdicts, figures(found))
+
+
+def test_the_map_of_silence_has_what_is_noticed() -> None:
+    short, long, longer = (Silence(Seconds(at), Seconds(length)) for at, length in ((1, 1.9), (5, 2), (50, 30)))
+
+    assert silence_map([short, long, longer]) == (long, longer)
+
+
+def test_of_too_many_silences_the_longest_are_in_the_map_in_their_order() -> None:
+    many = [Silence(Seconds(10 * number), Seconds(2 + number % 7)) for number in range(2 * MOST_SILENCES)]
+
+    found = silence_map(many)
+
+    assert len(found) == MOST_SILENCES
+    assert list(found) == sorted(found, key=lambda silence: silence.start)
+    assert min(silence.length for silence in found) >= 5
 
 
 @pytest.mark.parametrize("spans", [[], [(-20.0, -5.0)], [(100.0, 130.0)], [(50.0, 50.05)], [(99.95, 130.0)]])
@@ -184,7 +222,7 @@ def test_without_audio_there_is_no_verdict(spans: list[tuple[float, float]]) -> 
     assert figures(found) == {"recorded": 0, "planned": 100, "coverage": 0, "late": 100, "short": 0, "takes": 0}
     assert found.verdicts == ()
     assert found.verdict is None
-    assert found.with_silence(1.0).verdict is None
+    assert found.with_sound(1.0).verdict is None
 
 
 def test_a_window_of_no_length_has_no_coverage() -> None:

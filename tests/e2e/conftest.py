@@ -73,8 +73,7 @@ NAME, PASSWORD = "listener", "a long pass phrase"
 @pytest.fixture
 def account(service: Rolltape) -> tuple[str, str]:
     """Name and password of somebody who may sign in."""
-    made = service.command("user", "create", NAME, typed=f"{PASSWORD}\n")
-    assert made.returncode == 0, made.stderr
+    service.add_account(NAME, PASSWORD)
     return NAME, PASSWORD
 
 

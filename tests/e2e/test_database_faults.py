@@ -162,7 +162,7 @@ def test_every_page_tells_a_loss_until_it_is_dismissed(recorder: Rolltape) -> No
     write_text(database(recorder))
     recorder.process = None
     _start(recorder)
-    assert recorder.command("user", "create", "me", typed="a long pass phrase\n").returncode == 0
+    recorder.add_account("me", "a long pass phrase")
 
     origin = {"Origin": recorder.url}
     with httpx2.Client(base_url=recorder.url, headers=origin, follow_redirects=True) as browser:

@@ -65,7 +65,7 @@ def proxied(
 
 
 def test_signing_in_by_a_form_makes_a_secure_cookie(proxied: Proxied) -> None:
-    assert proxied.service.command("user", "create", LISTENER, typed=f"{PASSWORD}\n").returncode == 0
+    proxied.service.add_account(LISTENER, PASSWORD)
     with proxied.browser() as browser:
         told = browser.post("/login", data={"name": LISTENER, "password": PASSWORD}, extensions=proxied.as_named)
         cookie = told.headers["set-cookie"]

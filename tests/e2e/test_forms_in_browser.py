@@ -30,7 +30,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, mp3_station: str) -> Itera
     with rolltape(
         tmp_path_factory.mktemp("forms"), ROLLTAPE_ALLOW_TARGETS=mp3_station.split("/")[2], TZ="UTC"
     ) as running:
-        assert running.command("user", "create", NAME, typed=f"{PASSWORD}\n").returncode == 0
+        running.add_account(NAME, PASSWORD)
         yield running
 
 

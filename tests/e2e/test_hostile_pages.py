@@ -111,7 +111,7 @@ def world(tmp_path: Path, station: FaultyStation, server: Sshd, mocker: Sshd) ->
     with rolltape(
         tmp_path / "rolltape", ROLLTAPE_ALLOW_TARGETS=allowed, ROLLTAPE_CONFIG_DIR=str(keys), ROLLTAPE_LOG_LEVEL="debug"
     ) as service:
-        assert service.command("user", "create", NAME, typed=f"{PASSWORD}\n").returncode == 0
+        service.add_account(NAME, PASSWORD)
         yield seeded(service, station, server, mocker)
 
 

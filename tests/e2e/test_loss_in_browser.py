@@ -27,7 +27,7 @@ async def test_what_is_told_of_a_loss_is_accessible(tmp_path: Path, width: int) 
             await tab.goto(f"{service.url}/setup/restore-latest", wait_until="load")
             problems += await judged(tab, "/setup/restore-latest", width)
             await tab.close()
-            assert service.command("user", "create", NAME, typed=f"{PASSWORD}\n").returncode == 0
+            service.add_account(NAME, PASSWORD)
             tab = await window.sign_in(NAME, PASSWORD)
             await tab.goto(f"{service.url}/system", wait_until="load")
             problems += await judged(tab, "/system", width)

@@ -24,7 +24,7 @@ async def test_pages_forms_and_live_updates_work_under_a_path(
         rolltape(tmp_path / "rolltape", ROLLTAPE_BASE_PATH="/radio", ROLLTAPE_ALLOW_TARGETS=station) as service,
         proxy_under_a_path(kind, tmp_path / "proxy", service.port, keeps_prefix=keeps_prefix) as address,
     ):
-        assert service.command("user", "create", NAME, typed=f"{PASSWORD}\n").returncode == 0
+        service.add_account(NAME, PASSWORD)
         async with chromium(address) as window:
             tab = await window.tab()
             await tab.goto(address)  # without a slash at its end

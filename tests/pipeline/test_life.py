@@ -60,6 +60,18 @@ async def test_the_tags_tell_the_account(line: Line) -> None:
     assert session.title is not None
     assert session.title.endswith(" Show")
     assert tags["TXXX:VERDICT"].text == ["complete"]
+    assert tags["TXXX:ROLLTAPE_GAPS"].text == ["0"]
+    assert session.account is not None
+    loudness = session.account["loudness"]
+    assert -40 < loudness < 0
+    assert tags["TXXX:ROLLTAPE_LOUDNESS"].text == [f"{loudness:.2f} LUFS"]
+    assert session.tags is not None
+    assert (session.tags["loudness"], session.tags["gaps"]) == (loudness, 0)
+    assert session.account["silences"] == []
+    assert 0 < session.account["longest_stall"] < 3
+    (made,) = [event for event in await line.bench.services.sessions.events(number) if event.kind == "made"]
+    assert "Complete: 100 % of the planned time, no gap, 1 connection" in made.message
+    assert f"{loudness:.1f} LUFS." in made.message
     assert str(tags["TRCK"]) == str((local.date() - local.date().replace(2020, 1, 1)).days)
     (picture,) = tags.getall("APIC")
     assert Image.open(BytesIO(picture.data)).size == (600, 600)

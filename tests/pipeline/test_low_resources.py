@@ -1,13 +1,5 @@
 """When the machine runs low, recordings go on; what can be done later is done later."""
 
-import asyncio
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
-from rolltape.disk import NO_INODES
 from rolltape.domain.session import SessionState as State
 from rolltape.domain.waveform import POINTS
 from tests.pipeline.conftest import Line
@@ -59,33 +51,3 @@ async def test_a_delivered_recording_has_the_rules_looked_at(line: Line) -> None
 
     assert (await line.session(number)).state is State.DONE
     assert looked == [None]
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk that takes very few files."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=50m,nr_inodes=20", "tmpfs", str(folder)], check=True)
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-async def test_a_disk_without_inodes_is_told_as_such_and_the_session_is_tried_again(
-    line: Line, small_disk: Path
-) -> None:
-    line.workshop.recordings = small_disk
-    for number in range(18):
-        (small_disk / f"filler{number}").touch()
-    number = await line.record_now(duration=30)
-    pipeline = line.pipeline()
-    attending = asyncio.create_task(pipeline.attend())
-
-    coming = await line.run(number, steps=1, pipeline=pipeline)
-    while not (story := [event.message for event in await line.bench.services.sessions.events(number)][1:]):
-        await asyncio.sleep(0.05)
-    attending.cancel()
-
-    assert coming is not None
-    assert coming.at is not None
-    assert story == [f"{small_disk / '.takes' / str(number)}: {NO_INODES}; tried again."]

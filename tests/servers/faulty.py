@@ -218,6 +218,13 @@ class FaultyStation:
         else:
             self._ok(connection)
 
+    def _shy(self, connection: socket.socket) -> None:
+        """Says nothing to who comes first."""
+        if self.visits["shy"] == 1:
+            self._stop.wait(600)
+        else:
+            self._ok(connection)
+
     def _html(self, connection: socket.socket) -> None:
         _head(connection, "audio/mpeg")
         connection.sendall(_HTML)

@@ -21,11 +21,13 @@ PATIENCE = 0.2  # s until a source tries again
 class KnownStation:
     """An HTTP server. Whoever connects gets the last `burst` bytes at once, wherever a frame begins, and what follows.
 
-    While `is_down`, connections are closed as soon as they are made. `visits` is how many were made.
+    While `is_down`, connections are closed as soon as they are made. `visits` is how many were made. What it sends is
+    `behind` what is on the air, in seconds.
     """
 
     air: OnAir
     burst: int
+    behind: float = 0
     port: int = 0
     is_down: bool = False
     visits: int = 0
@@ -86,20 +88,30 @@ class KnownStation:
 
     def _play(self, client: socket.socket) -> None:
         stream = self.air.stream
-        sent = max(0, stream.position(self.air.number()) - self.burst)
+        sent = max(0, self._out() - self.burst)
         while not self._is_over.is_set():
-            out = stream.position(self.air.number())
+            out = self._out()
             if out > sent and client not in self._stalled:
                 client.sendall(stream.cut(sent, out))
                 sent = out
             time.sleep(BEAT)
 
+    def _out(self) -> int:
+        """How many bytes have been on the air here."""
+        return self.air.stream.position(self.air.number(time.monotonic() - self.behind))
+
 
 @contextlib.contextmanager
 def known_station(stream: KnownStream, *, burst: int = 65536) -> Iterator[KnownStation]:
     """`stream` on the air for as long already as its burst lasts, until the block ends."""
-    air = OnAir(stream, time.monotonic() - burst / stream.bytes_per_second - 1)
-    station = KnownStation(air, burst)
+    with another_station(OnAir(stream, time.monotonic() - burst / stream.bytes_per_second - 1), burst=burst) as station:
+        yield station
+
+
+@contextlib.contextmanager
+def another_station(air: OnAir, *, burst: int = 65536, behind: float = 0) -> Iterator[KnownStation]:
+    """A server of what is on the air already."""
+    station = KnownStation(air, burst, behind)
     with socket.create_server(("127.0.0.1", 0), backlog=1000) as listener:
         station.port = listener.getsockname()[1]
         threading.Thread(target=station.serve, args=(listener,), daemon=True).start()

@@ -16,12 +16,13 @@ Result = TypeVar("Result")
 
 
 class Line:
-    """A port that leads to another port. `heard` is when the first byte of the server came over each connection."""
+    """A port that leads to another port. `heard` is when a connection brought the first of what was asked for (200)."""
 
     def __init__(self, lines: "Lines", to_port: int) -> None:
         self._lines = lines
         self._to_port = to_port
         self._server: asyncio.Server | None = None
+        self._closed = 1  # how often more than opened
         self._ends: set[_End] = set()
         self.port = 0
         self.heard: list[float] = []  # by the monotonic clock
@@ -31,7 +32,7 @@ class Line:
         self._lines.do(self._cut(reset))
 
     def close(self) -> None:
-        """Cut it, and refuse every new connection until it is opened."""
+        """Cut it, and refuse every new connection until it is opened as often as it was closed."""
         self._lines.do(self._close())
 
     def open(self) -> None:
@@ -42,12 +43,16 @@ class Line:
         self._lines.do(self._stall())
 
     async def _open(self) -> None:
+        self._closed -= 1
+        if self._closed:
+            return
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _End(self, None), "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
-        if self._server is not None:
+        self._closed += 1
+        if self._closed == 1 and self._server is not None:
             self._server.close()
         await self._cut(False)
 
@@ -93,7 +98,8 @@ class _End(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_new:
             self._is_new = False
-            self._line.heard.append(time.monotonic())
+            if b" 200" in data[:20]:
+                self._line.heard.append(time.monotonic())
         if self._other is None:
             self._early += data
         elif self._other._transport is not None and not self._other._transport.is_closing():

@@ -36,11 +36,11 @@ def program(name: str) -> str:
     return found
 
 
-def wait_until(ready: Callable[[], bool], what: str, *, within: float = READY) -> None:
+def wait_until(ready: Callable[[], bool], what: str, *, within: float = READY, every: float = 0.02) -> None:
     deadline = time.monotonic() + within
     while not ready():
         assert time.monotonic() < deadline, f"{what} did not happen within {within} s"
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 def answers(port: int) -> bool:

@@ -108,6 +108,7 @@ def sshd(
     disk: int | None = None,
     host: str = "127.0.0.1",
     within: Sequence[str] = (),
+    port: int | None = None,
 ) -> Iterator[Sshd]:
     """An OpenSSH server until the block ends. `sftp` is its subsystem, None for a server without.
 
@@ -115,7 +116,7 @@ def sshd(
     With `disk`, its home is a disk of so many bytes; from outside, `inside()` leads there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = port or free_port()
     for name in ("home", "keys"):
         (folder / name).mkdir(exist_ok=True)
     if not (folder / "host_key").exists():

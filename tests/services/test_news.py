@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import delete, update
 
-from rolltape.domain.preference import Preference
+from rolltape.domain.kept_preference import Preference
 from rolltape.domain.session import Session
 from rolltape.services import News
 from rolltape.store import Database

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from sqlalchemy import select
 
 from rolltape.domain.errors import InputError
-from rolltape.domain.preference import Preference, PreferenceFields
+from rolltape.domain.kept_preference import Preference
+from rolltape.domain.preference import PreferenceFields
 from rolltape.services import Preferences
 from tests.services.conftest import Bench
 

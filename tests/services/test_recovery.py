@@ -43,7 +43,8 @@ def recording(bench: Bench, name: str = "Harbour/Show.mp3", *, made: Plan | None
         title="2026 Show", tags={"title": "2026 Show", "source_url": made.stream.url}, started_at=made.start,
         account={
             "verdicts": ["gapped"], "planned": 3600.0, "recorded": 3590.0, "late": 0.0, "short": 0.0,
-            "silent_share": 0.1, "titles": [{"start": 0.0, "title": "Song"}], "ends": made.end.isoformat(),
+            "longest_stall": 4.5, "silent_share": 0.1, "silences": [{"start": 7.5, "length": 3.25}], "loudness": -23.46,
+            "peak": 0.9876, "titles": [{"start": 0.0, "title": "Song"}], "ends": made.end.isoformat(),
         },
     )  # fmt: skip
     for column, value in changes.items():
@@ -68,6 +69,9 @@ async def test_a_recording_is_found_again_as_it_was(bench: Bench) -> None:
     assert session.gaps == [{"start": 5.0, "length": 10.0, "cause": "Cut off.", "position": 5.0}]
     assert session.account is not None
     assert session.account["titles"] == [{"start": 0.0, "title": "Song"}]
+    assert session.account["silences"] == [{"start": 7.5, "length": 3.25}]
+    heard = {name: session.account[name] for name in ("longest_stall", "silent_share", "loudness", "peak")}
+    assert heard == {"longest_stall": 4.5, "silent_share": 0.1, "loudness": -23.46, "peak": 0.9876}
     assert [event.kind for event in await bench.services.sessions.events(session.id)] == ["found_again"]
     assert (await bench.services.sessions.audio(session.id)).read_bytes() == AUDIO
 
@@ -156,6 +160,10 @@ async def test_files_of_others_are_passed_over_one_by_one(bench: Bench, content:
     assert (found.recordings, found.refused) == (1, 1)
 
 
+HEARD: dict[str, Any] = {
+    "verdicts": ["complete"], "planned": 3600, "recorded": 3600, "late": 0, "short": 0, "silent_share": 0, "titles": [],
+    "ends": "2026-06-01T12:00:00Z",
+}  # fmt: skip
 CHANGES: dict[str, dict[str, Any]] = {
     "another version": {"version": 2},
     "a file elsewhere": {"file": "../../../etc/passwd"},
@@ -168,6 +176,10 @@ CHANGES: dict[str, dict[str, Any]] = {
     "no verdict": {"verdict": "splendid"},
     "NUL": {"title": "a\0b"},
     "no account": {"account": {"titles": 5}},
+    "a deafening one": {"account": HEARD | {"loudness": 1e300}},
+    "louder than full": {"account": HEARD | {"peak": 1.1}},
+    "endless silence": {"account": HEARD | {"silences": [{"start": 0, "length": 1e300}]}},
+    "too many silences": {"account": HEARD | {"silences": [{"start": 0, "length": 2}] * 501}},
     "no tags": {"tags": {"title": ["list"]}},
     "no plan": {"plan": None},
 }
@@ -363,6 +375,20 @@ async def test_a_database_that_breaks_off_is_tried_at_the_next_start(bench: Benc
 
     assert recovery.lost is not None
     assert not recovery.lost.is_searched
+
+
+async def test_facts_of_before_there_was_a_loudness_are_read(bench: Bench) -> None:
+    file = facts_file(recording(bench))
+    kept = json.loads(file.read_text())
+    for name in ("longest_stall", "silences", "loudness", "peak"):
+        del kept["account"][name]
+    file.write_text(json.dumps(kept))
+
+    await bench.services.recovery.search(with_streams=True)
+
+    (session,) = await sessions(bench)
+    assert session.account is not None
+    assert (session.account["loudness"], session.account["silences"]) == (None, None)
 
 
 async def test_facts_read_back_as_they_were_written(bench: Bench) -> None:

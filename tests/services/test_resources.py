@@ -2,8 +2,6 @@
 
 import contextlib
 import resource
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -15,20 +13,10 @@ from rolltape.domain.errors import BusyError
 from rolltape.domain.units import Bytes, gigabytes
 from rolltape.services import Resources, Samples
 from rolltape.services.resources import LITTLE_MEMORY
+from tests.servers.disks import disk
 from tests.services.conftest import Bench
 
 MB = 10**6
-
-
-@contextlib.contextmanager
-def disk(folder: Path, options: str) -> Iterator[Path]:
-    """A small disk of its own."""
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def made(*, floor: int = 10 * MB, cgroups: Path = Path("/nonexistent"), **folders: Path) -> Resources:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from rolltape.domain.destination import DestinationFields, DestinationKind
 from rolltape.domain.errors import ConflictError, NotFoundError
@@ -513,3 +514,39 @@ async def test_the_facts_beside_a_recording_go_with_it(archive: Archive) -> None
     await archive.retention.run()
 
     assert not facts.exists()
+
+
+async def begin(archive: Archive, *ids: int) -> None:
+    """Leave the deletion of these recordings as a kill leaves it: entered, and not done."""
+    async with archive.bench.database.write() as db:
+        for number in ids:
+            await db.execute(update(Session).where(Session.id == number).values(deleted_why="Enough are kept."))
+
+
+async def test_a_deletion_that_a_kill_broke_off_is_entered_or_forgotten(archive: Archive) -> None:
+    newest, *_, gone, kept = await archive.fill(6)
+    await begin(archive, gone, kept)
+    gone_session = await archive.bench.services.sessions.get(gone)
+    assert gone_session.file is not None
+    (archive.folder / gone_session.file).unlink()
+
+    await archive.retention.run()
+
+    sessions = archive.bench.services.sessions
+    gone_session, kept_session = await sessions.get(gone), await sessions.get(kept)
+    assert (gone_session.deleted_why, gone_session.missing_since) == ("Enough are kept.", None)
+    assert gone_session.deleted_at is not None
+    assert [event.kind for event in await sessions.events(gone)] == ["deleted"]
+    assert (kept_session.deleted_at, kept_session.deleted_why) == (None, None)
+    assert newest in await archive.kept()
+
+
+async def test_a_deletion_is_not_taken_for_done_while_the_disk_is_away(archive: Archive) -> None:
+    numbers = await archive.fill(6)
+    await begin(archive, numbers[-1])
+    archive.folder.rename(archive.folder.with_name("elsewhere"))
+
+    await archive.retention.run()
+
+    session = await archive.bench.services.sessions.get(numbers[-1])
+    assert (session.deleted_at, session.deleted_why) == (None, "Enough are kept.")

@@ -7,15 +7,18 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, func, select, text
 
+from rolltape import store
 from rolltape.domain import destination, schedule, session, stream, take, transfer, user  # noqa: F401 (the tables)
 from rolltape.domain.base import Base
 from rolltape.domain.errors import InputError
 from rolltape.domain.user import Token
 from rolltape.services.clock import utc_now
-from rolltape.store import Database, migrate
+from rolltape.store import Database, migrate, revisions
 from rolltape.store.database import APPLICATION_ID, DatabaseError
 
 
@@ -132,3 +135,12 @@ async def test_a_database_of_a_newer_version_is_refused(tmp_path: Path, url: str
 async def test_an_address_that_is_none_is_refused(address: str) -> None:
     with pytest.raises(InputError, match="named like"):
         await migrate(address)
+
+
+def test_the_names_of_the_files_tell_the_schemas_and_their_order() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(store.__file__).parent / "migrations"))
+
+    told = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+
+    assert revisions() == told

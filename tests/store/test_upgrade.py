@@ -64,9 +64,14 @@ print(count)
 
 @pytest.fixture(scope="module", params=EARLIER)
 def earlier(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database of an earlier schema, with rows in it."""
     file = tmp_path_factory.mktemp(f"schema-{request.param}") / "rolltape.db"
-    migrate_now(f"sqlite:///{file}", request.param)
+    fill(file, request.param)
+    return file
+
+
+def fill(file: Path, revision: str) -> None:
+    """Make a database of an earlier schema, with rows in it."""
+    migrate_now(f"sqlite:///{file}", revision)
     with closing(sqlite3.connect(file)) as db:
         db.execute("PRAGMA foreign_keys = ON")
         for table, row in ROWS.items():
@@ -74,7 +79,6 @@ def earlier(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             db.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", list(row.values()))
         db.commit()
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return file
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from mutagen.id3 import ID3
 from mutagen.mp3 import MP3
 from PIL import Image
 
-from rolltape.domain.units import Bytes
-from rolltape.tag import Tags, Written, cover_jpeg, write
-from rolltape.tag.writer import PADDING, tag_bytes
+from rolltape.domain.units import Bytes, Seconds
+from rolltape.tag import Measured, Tags, Written, cover_jpeg, write
+from rolltape.tag.frames import PADDING, tag_bytes
 from tests.servers.process import program
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -180,6 +180,39 @@ def test_what_is_empty_is_left_out(audio: Path, part: Path):
     write(audio, part, nothing, None)
 
     assert set(frames(part)) == {"TPE2", "TYER", "TDAT", "TIME", "TXXX:COVERAGE", "TXXX:VERDICT"}
+
+
+def test_the_account_is_in_frames_of_its_own(audio: Path, part: Path):
+    measured = Measured(
+        gaps=2, missing=Seconds(12.3456), late=Seconds(0), short=Seconds(1.5), takes=3, longest_stall=Seconds(8.04),
+        silent_share=0.01234, loudness=-23.456, peak=0.98765,
+    )  # fmt: skip
+
+    write(audio, part, replace(TAGS, measured=measured), None)
+
+    found = {name: text for name, text in frames(part).items() if "ROLLTAPE" in name or "REPLAYGAIN" in name}
+    assert found == {
+        "TXXX:ROLLTAPE_GAPS": "2",
+        "TXXX:ROLLTAPE_MISSING": "12.346",
+        "TXXX:ROLLTAPE_LATE": "0.000",
+        "TXXX:ROLLTAPE_SHORT": "1.500",
+        "TXXX:ROLLTAPE_TAKES": "3",
+        "TXXX:ROLLTAPE_LONGEST_STALL": "8.0",
+        "TXXX:ROLLTAPE_SILENT_SHARE": "0.0123",
+        "TXXX:ROLLTAPE_LOUDNESS": "-23.46 LUFS",
+        "TXXX:REPLAYGAIN_TRACK_GAIN": "5.46 dB",
+        "TXXX:REPLAYGAIN_TRACK_PEAK": "0.987650",
+    }
+
+
+def test_what_was_not_measured_is_in_no_frame(audio: Path, part: Path):
+    unknown = Measured(gaps=0, missing=Seconds(0), late=Seconds(0), short=Seconds(0), takes=1)
+
+    write(audio, part, replace(TAGS, measured=unknown), None)
+
+    found = set(frames(part))
+    assert "TXXX:ROLLTAPE_GAPS" in found
+    assert not {name for name in found if "STALL" in name or "SILENT" in name or "LOUD" in name or "GAIN" in name}
 
 
 def test_what_is_left_from_before_is_replaced_not_written_into(audio: Path, part: Path, tmp_path: Path):

@@ -200,7 +200,7 @@ async def test_about_names_every_library_with_its_licence(browser: Browser) -> N
     assert {library.name for library in libraries()} <= set(shown)
     assert all(library.licence and library.licence != "see its own files" for library in libraries())
     assert {"Bootstrap", "htmx", "idiomorph"} <= set(shown)
-    assert any("ffmpeg version" in fact.text for fact in page.all("dd"))
+    assert any("ffmpeg version" in fact.text and "Landlock" in fact.text for fact in page.all("dd"))
 
 
 async def test_nothing_of_the_development_is_among_the_libraries() -> None:

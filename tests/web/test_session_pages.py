@@ -24,6 +24,7 @@ DONE: dict[str, Any] = {
     "tags": {"title": "Tagged title", "artist": HOSTILE, "recorded": "2026-06-01T14:00:00+02:00"},
     "account": {
         "verdicts": ["gapped"], "planned": 63.0, "recorded": 60.0, "late": 0.0, "short": 0.0, "silent_share": 0.02,
+        "longest_stall": 4.5, "silences": [{"start": 12.5, "length": 3.25}], "loudness": -23.46, "peak": 0.5,
         "titles": [{"start": 0, "title": "First song"}, {"start": 30, "title": HOSTILE}, {"start": 50, "title": ""}],
     },
 }  # fmt: skip
@@ -155,7 +156,7 @@ async def test_the_page_of_a_recording_tells_all_of_it(browser: Browser, client:
     assert [float(line.attributes["x1"]) for line in page.all("line", class_="song")] == [0, 500]
     (gap,) = page.all("line", class_="gap")
     assert float(gap.attributes["x1"]) == pytest.approx(333.3)
-    assert [link.text for link in page.all("a", class_="seek")] == ["0:00", "0:30", "0:20"]
+    assert [link.text for link in page.all("a", class_="seek")] == ["0:00", "0:30", "0:20", "0:12"]
     assert page.all("a", href=f"/api/sessions/{number}/audio?download=1")[0].text == "Download"
     for told in (
         "95 %",
@@ -209,6 +210,62 @@ async def test_what_records_is_shown_as_it_is(browser: Browser, client: Client, 
     assert page.all("form", action=f"/sessions/{number}/stop")
     assert page.all("a", href=f"/sessions/{number}/cancel")
     assert not page.all("a", href=f"/sessions/{number}/delete")
+
+
+@pytest.mark.parametrize(
+    ("speed", "words"),
+    [(0.934, "The audio comes at 93 % of the speed that it plays at."), (1.01, "The audio comes as fast as it plays.")],
+)
+async def test_how_fast_the_audio_comes_is_told(
+    browser: Browser, client: Client, stream: int, speed: float, words: str
+) -> None:
+    live = {"bit_rate": 128_000, "title": None, "gaps": 0, "connected": True, "speed": speed, "stall": 2.5}
+    number = await record(client, stream, state=SessionState.RECORDING, live=live, recorded=30.0)
+
+    page, dashboard = (await browser.get(f"/sessions/{number}")).text, (await browser.get("/")).text
+    told = (await client.call("GET", f"/api/sessions/{number}"))["live"]
+
+    assert words in page
+    assert ("the audio comes at 93.4 % of its speed" in dashboard) == (speed < 0.95)
+    assert (told["speed"], told["stall"]) == (speed, 2.5)
+
+
+async def test_where_the_speed_is_not_known_nothing_is_said_of_it(
+    browser: Browser, client: Client, stream: int
+) -> None:
+    live = {"bit_rate": 128_000, "title": None, "gaps": 0, "connected": True, "speed": None, "stall": 0.0}
+    number = await record(client, stream, state=SessionState.RECORDING, live=live)
+
+    for path in (f"/sessions/{number}", "/"):
+        assert "The audio comes" not in (await browser.get(path)).text
+
+
+async def test_what_was_heard_is_told(browser: Browser, client: Client, stream: int) -> None:
+    number = await finished(client, stream)
+
+    page = read((await browser.get(f"/sessions/{number}")).text)
+    told = (await client.call("GET", f"/api/sessions/{number}"))["account"]
+
+    facts = page.all("dl")[0].text
+    for words in ("Longest wait for audio", "4.5 s", "2 %, 1 longer stretch", "−23.5 LUFS", "−6.0 dBFS"):
+        assert words in facts
+    assert page.all("a", class_="seek", href=f"/api/sessions/{number}/audio#t=12.5")
+    assert told["silences"] == [{"start": 12.5, "length": 3.25}]
+    assert (told["longest_stall"], told["loudness"], told["peak"]) == (4.5, -23.46, 0.5)
+    assert told["titles"][0] == {"start": 0, "title": "First song"}
+
+
+async def test_an_account_of_before_is_shown_without_what_it_has_not(
+    browser: Browser, client: Client, stream: int
+) -> None:
+    before = {name: DONE["account"][name] for name in ("verdicts", "planned", "recorded", "late", "short", "titles")}
+    number = await finished(client, stream, account=before)
+
+    answer = await browser.get(f"/sessions/{number}")
+    told = (await client.call("GET", f"/api/sessions/{number}"))["account"]
+
+    assert "LUFS" not in answer.text
+    assert (told["loudness"], told["silences"], told["longest_stall"]) == (None, None, None)
 
 
 @pytest.mark.parametrize("state", list(SessionState))

@@ -56,7 +56,12 @@ async def resolve(host: str, port: int, egress: Egress, *, typed: bool) -> list[
         SourceUnreachable: there is no such host, or none of its addresses is allowed.
     """
     addresses = await _addresses(host, port)
-    refusals = {address: egress.refusal(address, port, host=host, typed=typed) for address in addresses}
+    refusals = {
+        address: egress.refusal(
+            address, port, host=host, typed=typed, is_own=port == egress.own_port and _is_own(address)
+        )
+        for address in addresses
+    }
     allowed = [address for address, refusal in refusals.items() if refusal is None]
     if not allowed:
         raise SourceUnreachable(f"{next(filter(None, refusals.values()))}.", code="egress_refused")
@@ -76,6 +81,17 @@ async def _addresses(host: str, port: int) -> list[str]:
     except (OSError, UnicodeError) as exc:
         raise _lookup_error(host, exc) from exc
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def _is_own(address: str) -> bool:
+    """Whether `address` is one of this machine's: only to those a socket can be bound."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
 
 
 def _lookup_error(host: str, exc: Exception) -> SourceUnreachable:

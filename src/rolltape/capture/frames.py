@@ -76,7 +76,11 @@ class FrameReader:
             if not broken:
                 self._rest = data[position:]
                 break
-            position = self._behind_break(data, position, found)
+            behind = self._behind_break(data, position, found)
+            if behind is None:
+                self._rest = data[position:]
+                break
+            position = behind
         return found
 
     def flush(self) -> list[Frames]:
@@ -109,14 +113,21 @@ class FrameReader:
             seconds += header.seconds
             position, header = following, after
 
-    def _behind_break(self, data: bytes, position: int, found: list[Frames]) -> int:
-        """Where to look for frames again. The frame before the break counts only if frames of another format follow."""
+    def _behind_break(self, data: bytes, position: int, found: list[Frames]) -> int | None:
+        """Where to look for frames again; None when that cannot be said yet.
+
+        The frame before the break counts only if frames of another format follow.
+        """
         header = self._header(data, position)
-        self._format = None
         if header is None:
+            self._format = None
             return position + 1
         following = position + header.size
-        if confirmed(self._header, data, following):
+        sure = confirmed(self._header, data, following)
+        if sure is None:
+            return None
+        self._format = None
+        if sure:
             found.append(Frames(data[position:following], Seconds(header.seconds), header.format))
             return following
         return position + 1

@@ -5,17 +5,19 @@ full of zeros, and a take that is longer or shorter than the journal knew.
 
     window   opens, start, end, closes            what is to be recorded; the last one counts
     opened   take, file, codec, sample_rate, channels, continues
-    sync     take, begins, media, bytes           every few seconds: `media` is seconds of audio
-    closed   take, begins, media, bytes, ended_by
+    sync     take, begins, media, bytes, stall    every few seconds: `media` is seconds of audio, `stall` the longest
+                                                  time without new audio up to now
+    closed   take, begins, media, bytes, stall, ended_by
     resumed  take, begins, media, bytes           a new connection goes on with a take that had ended
     station  name
     title    title, take, media                   the last two where a take was under way
     stopped                                       the user ended it
 """
 
+import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -44,6 +46,7 @@ class Journal:
     station: str | None = None
     titles: tuple[tuple[datetime, str], ...] = ()
     stopped: bool = False
+    longest_stall: Seconds | None = None
 
 
 @dataclass
@@ -56,6 +59,7 @@ class _Reading:
     station: str | None = None
     titles: list["_Title"] = field(default_factory=list)
     stopped: bool = False
+    longest_stall: Seconds | None = None
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,19 @@ class JournalWriter:
         return self._file
 
     def write(self, event: str, at: datetime, **fields: Any) -> None:
+        """Raises OSError where there is no room for the line, or the disk is broken; there is none of it then."""
         line = json.dumps({"event": event, "at": at.isoformat(), **fields}, ensure_ascii=False)
-        os.write(self._file, f"{line}\n".encode("utf-8", "replace"))
+        left = f"{line}\n".encode("utf-8", "replace")
+        written = 0
+        try:
+            while left:
+                count = os.write(self._file, left)
+                written, left = written + count, left[count:]
+        except OSError:
+            if written:  # half a line would spoil the next one
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._file, os.fstat(self._file).st_size - written)
+            raise
 
     def close(self) -> None:
         os.fsync(self._file)
@@ -117,7 +132,28 @@ def read_journal(folder: Path) -> Journal:
         station=reading.station,
         titles=tuple((title.moment(takes), title.text) for title in reading.titles),
         stopped=reading.stopped,
+        longest_stall=reading.longest_stall,
     )
+
+
+def make_up_for(folder: Path, known: Iterable[TakeFacts]) -> None:
+    """Enter how takes ended, as far as the disk was full (or broken, or gone) when they did.
+
+    Raises:
+        OSError: it still is.
+    """
+    found = {take.number: take for take in read_journal(folder).takes}
+    missing = [take for take in known if take.number in found and found[take.number].ended_by != take.ended_by]
+    if not missing:
+        return
+    writer = JournalWriter(folder)
+    try:
+        for take in missing:
+            fields = {"begins": take.begins.isoformat(timespec="milliseconds"), "ended_by": take.ended_by}
+            media, size = found[take.number].duration, found[take.number].size
+            writer.write("closed", datetime.now(UTC), take=take.number, media=media, bytes=size, **fields)
+    finally:
+        writer.close()
 
 
 def window_fields(window: Window) -> dict[str, str]:
@@ -149,6 +185,7 @@ def _note(reading: _Reading, line: dict[str, Any]) -> None:
         case "opened":
             take = _opened(line)
             reading.takes[take.number] = take
+            reading.closed.discard(take.number)  # one of this number that somebody took away
         case "sync" | "closed" | "resumed" as event:
             number = line["take"]
             take = _grown(reading.takes[number], line)
@@ -158,12 +195,12 @@ def _note(reading: _Reading, line: dict[str, Any]) -> None:
                 reading.closed.discard(number)
                 take = replace(take, connections=take.connections + 1, ended_by=INTERRUPTED)
             reading.takes[number] = take
+            if "stall" in line:
+                reading.longest_stall = max(reading.longest_stall or Seconds(0), _span(line["stall"]))
         case "station":
             reading.station = str(line["name"])
         case "title":
-            media = float(line.get("media", 0))
-            if not 0 <= media < _LONGEST_TAKE:
-                raise ValueError("no span of time")
+            media = _span(line.get("media", 0))
             reading.titles.append(_Title(_moment(line["at"]), str(line["title"]), int(line.get("take", 0)), media))
         case "stopped":
             reading.stopped = True
@@ -215,6 +252,13 @@ def _format(line: dict[str, Any]) -> AudioFormat:
         Hertz(int(sample_rate)) if sample_rate is not None else None,
         int(channels) if channels is not None else None,
     )
+
+
+def _span(value: Any) -> Seconds:
+    seconds = float(value)
+    if not 0 <= seconds < _LONGEST_TAKE:
+        raise ValueError("no span of time")
+    return Seconds(seconds)
 
 
 def _moment(text: str) -> datetime:

@@ -5,7 +5,7 @@ A source is opened, watched, opened again when it breaks off or falls silent, an
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,10 +18,12 @@ from rolltape.capture.journal import INTERRUPTED, read_journal, window_fields
 from rolltape.capture.registry import CaptureSettings, source_for
 from rolltape.capture.tape import Tape
 from rolltape.capture.watch import Watch
+from rolltape.disk import cause
 from rolltape.domain.address import mask
 from rolltape.domain.errors import SourceError, SourceUnreachable
 from rolltape.domain.recording import account
 from rolltape.domain.session import SOON, Plan
+from rolltape.domain.take import TakeFacts
 from rolltape.domain.units import BitsPerSecond, Seconds
 
 CONNECT_AHEAD = Seconds(5)  # of the opening of the window; slow servers need it, and what comes early is cut off
@@ -41,7 +43,11 @@ class CaptureEvent:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a recording is. `recorded` is audio inside of the window; `bytes` is everything received."""
+    """How far a recording is. `recorded` is audio inside of the window; `bytes` is everything received.
+
+    `speed` is how fast the audio came over the last minute, 1 for as fast as it plays; None: not known (yet).
+    `stall` is the longest time for which none came up to now.
+    """
 
     recorded: Seconds
     bytes: int
@@ -50,6 +56,8 @@ class Progress:
     takes: int
     gaps: int
     connected: bool
+    speed: float | None
+    stall: Seconds
 
 
 def connect_ahead(session_id: int) -> Seconds:
@@ -83,7 +91,7 @@ class Recorder:
 
         Raises:
             SourceError: there is no audio at all in the end.
-            OSError: the folder cannot be written.
+            OSError: the folder cannot be written (any more). What was recorded is kept, up to the last whole frame.
         """
         self._clock = Clock()
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -95,9 +103,14 @@ class Recorder:
             if not earlier.stopped:
                 self._note_window()
                 await self._record(tape)
-        finally:
-            tape.close_take(INTERRUPTED)
-            await tape.close()
+        except BaseException as exc:
+            with contextlib.suppress(OSError):  # what ended it counts
+                tape.close_take(cause(exc, self._folder) if isinstance(exc, OSError) else INTERRUPTED)
+            with contextlib.suppress(OSError):
+                await tape.close()
+            raise
+        tape.close_take(INTERRUPTED)
+        await tape.close()
         if not tape.done:
             raise self._attempts.error or _too_late()
 
@@ -110,10 +123,15 @@ class Recorder:
                 self._watch.look()
 
     @property
+    def takes(self) -> Sequence[TakeFacts]:
+        """The takes that are closed, as they are known here; on a disk that was full the journal may know less."""
+        return self._tape.done if self._tape is not None else ()
+
+    @property
     def progress(self) -> Progress:
         tape = self._tape
         if tape is None:
-            return Progress(Seconds(0), 0, None, None, 0, 0, False)
+            return Progress(Seconds(0), 0, None, None, 0, 0, False, None, Seconds(0))
         takes = tape.facts()
         so_far = account(takes, self._window)
         return Progress(
@@ -124,6 +142,8 @@ class Recorder:
             takes=so_far.takes,
             gaps=len(so_far.gaps),
             connected=tape.is_connected,
+            speed=self._watch.pace.speed if self._watch is not None else None,
+            stall=tape.stall.longest,
         )
 
     async def _record(self, tape: Tape) -> None:
@@ -150,7 +170,7 @@ class Recorder:
         hint = ", without checking its certificate" if unverified else ""
         self._tell("connecting", f"Connecting to {mask(url)}{hint}.")
         self._watch = Watch(
-            source_for(url, self._settings, verify_tls=stream.verify_tls, engine=stream.engine),
+            lambda: source_for(url, self._settings, verify_tls=stream.verify_tls, engine=stream.engine),
             url,
             tape,
             stall_timeout=Seconds(stream.stall_timeout),

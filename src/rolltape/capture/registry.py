@@ -1,13 +1,14 @@
 """Which source receives which address."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from rolltape.capture.ffmpeg import FfmpegSource
 from rolltape.capture.icecast import HttpFinder, IcecastSource
+from rolltape.capture.proxy import Proxy
 from rolltape.capture.source import Source
-from rolltape.domain.address import Egress
-from rolltape.domain.errors import FormatUnsupported
+from rolltape.domain.address import Egress, check_url
+from rolltape.domain.errors import FormatUnsupported, InputError
 from rolltape.domain.stream import CaptureEngine
 from rolltape.domain.units import Seconds
 
@@ -17,21 +18,31 @@ CONNECT_TIMEOUT = Seconds(20)  # in all, with redirects and playlists
 
 @dataclass(frozen=True)
 class CaptureSettings:
-    """What capture needs to know of this installation. `ffmpeg` is the path of the program."""
+    """What capture needs to know of this installation. `ffmpeg` is the path of the program, `proxy` what all of its
+    runs share."""
 
     ffmpeg: str
     egress: Egress
     connect_timeout: Seconds = CONNECT_TIMEOUT
+    proxy: Proxy = field(default_factory=Proxy, compare=False, repr=False)
 
 
 def source_for(url: str, settings: CaptureSettings, *, verify_tls: bool, engine: CaptureEngine) -> Source:
     """A source for one connection to `url`.
 
     Raises:
-        FormatUnsupported: the engine that was chosen cannot do it.
+        FormatUnsupported: this is no address of a stream, or the engine that was chosen cannot do it.
     """
+    try:
+        check_url(url)
+    except InputError as exc:  # whoever wrote it into the database
+        raise FormatUnsupported(exc.message) from exc
     by_ffmpeg = FfmpegSource(
-        settings.ffmpeg, settings.egress, verify_tls=verify_tls, connect_timeout=settings.connect_timeout
+        settings.ffmpeg,
+        settings.egress,
+        settings.proxy,
+        verify_tls=verify_tls,
+        connect_timeout=settings.connect_timeout,
     )
     scheme = urlsplit(url).scheme.lower()
     if scheme not in HTTP:

@@ -1,6 +1,7 @@
 """The file of one take, while it is recorded."""
 
 import contextlib
+import errno
 import os
 from dataclasses import replace
 from math import inf, isfinite
@@ -31,6 +32,8 @@ class Take:
         self.zero = inf
         self.connections = 1
         self._began = monotonic()
+        self._refused: OSError | None = None  # why the disk took no more
+        self._identity: tuple[int, int] | None = None  # device and inode of the file
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         self._file = os.open(path, flags, 0o600) if ours else None
 
@@ -45,15 +48,27 @@ class Take:
         return take
 
     @property
+    def is_ours(self) -> bool:
+        return self._file is not None
+
+    @property
     def ends(self) -> float:
         """When its last frame was on the air, by the monotonic clock."""
         return self.zero + self.media
 
     def append(self, data: bytes, seconds: float) -> None:
         assert self._file is not None
+        if self._refused is not None:  # room came back: what was refused would be missing between the frames
+            raise self._refused
         left = data
-        while left:
-            left = left[os.write(self._file, left) :]
+        try:
+            while left:
+                left = left[os.write(self._file, left) :]
+        except OSError as exc:
+            self._refused = exc
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._file, self.size)  # to the last whole frame
+            raise
         self.reached(self.media + seconds, self.size + len(data))
 
     def reached(self, media: float, size: int) -> None:
@@ -79,17 +94,25 @@ class Take:
         )
 
     def sync(self) -> None:
-        """Put it on the disk. Waits for the disk."""
+        """Put it on the disk. Waits for the disk.
+
+        Raises:
+            OSError: it is not on the disk, or not under its name (any more): nobody would find it there.
+        """
         ours = self._file
         if ours is not None:
             os.fdatasync(ours)
-            return
-        with contextlib.suppress(FileNotFoundError):
+            found, expected = self.path.stat(), os.fstat(ours)
+        else:
             file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 os.fdatasync(file)
+                found = expected = os.fstat(file)
             finally:
                 os.close(file)
+        self._identity = self._identity or (expected.st_dev, expected.st_ino)
+        if (found.st_dev, found.st_ino) != self._identity:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
 
     def finish(self) -> None:
         """No more audio comes: see how much there is in the end."""

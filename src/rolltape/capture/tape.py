@@ -18,9 +18,11 @@ from rolltape.capture.clock import Clock
 from rolltape.capture.flow import Flow
 from rolltape.capture.frames import HEADERS
 from rolltape.capture.journal import JournalWriter, format_fields
+from rolltape.capture.pace import Stall
 from rolltape.capture.source import Station
 from rolltape.capture.splice import Match, Splice, read_tail
 from rolltape.capture.take import Take
+from rolltape.disk import TOO_LARGE
 from rolltape.domain.recording import CLOCK
 from rolltape.domain.take import AudioFormat, TakeFacts
 from rolltape.domain.units import Bytes, Seconds
@@ -89,6 +91,7 @@ class Tape:
         self.done = done
         self.take: Take | None = None
         self.flow: Flow | None = None
+        self.stall = Stall()
         self.is_connected = False
         self.station: str | None = None
         self.current_title: str | None = None
@@ -121,7 +124,7 @@ class Tape:
             self.is_connected = True
         self.flow = Flow()
         self._began = self.flow.opened
-        splice = self._splice(format, suffix) if ours else None
+        splice = self.splice(format, suffix) if ours else None
         if splice is None:
             return self._open(format, suffix, ours=ours).path
         self._trial = _Trial(format, suffix, splice=splice)
@@ -134,6 +137,7 @@ class Tape:
             # Some servers send in gushes; the next one is no surprise.
             self.flow = Flow(pause=self.flow.silence)
         self.flow.came(seconds)
+        self.stall.came(self.flow.arrived)
         if self._trial is None:
             assert self.take is not None
             self.take.append(frames, seconds)
@@ -146,6 +150,7 @@ class Tape:
         assert self.take is not None
         if seconds > self.take.media:
             self.flow.came(seconds - self.take.media)
+            self.stall.came(self.flow.arrived)
         self.take.reached(seconds, size)
 
     # For the recorder:
@@ -185,27 +190,31 @@ class Tape:
             self._judge_splice(trial, trial.splice, at_end=at_end)
 
     def sync_soon(self) -> None:
-        """Note how far the take is, and have it put on the disk by another thread."""
+        """Note how far the take is, and have it put on the disk by another thread.
+
+        Raises:
+            OSError: the journal cannot be written; or the last time, the take could not be put on the disk.
+        """
         if self.take is None or (self._syncing is not None and not self._syncing.done()):
             return
+        if self._syncing is not None:
+            self._syncing.result()
         self._write_take("sync", self.take)
         self._syncing = self._on_disk(partial(self._sync, self.take))
 
     def close_take(self, ended_by: str) -> None:
-        """End the present take, if there is one, and be ready for the next. `close` waits until it is on the disk."""
-        self.judge(at_end=True)
-        self._trial = None
-        self.is_connected = False
-        self.flow = None
-        take, self.take = self.take, None
-        if take is None:
-            return
-        take.finish()
-        facts = take.facts(self._clock, ended_by)
-        self._write_take("closed", take, ended_by=ended_by)
-        if facts.duration:
-            self.done = [*self.done, facts]
-        self._closing.append(self._on_disk(take.close))
+        """End the present take, if there is one, and be ready for the next. `close` waits until it is on the disk.
+
+        On a disk that takes nothing more it is ended all the same; `make_up_for` enters later what is missing.
+
+        Raises:
+            OSError: what was on trial could not be written.
+        """
+        try:
+            self.judge(at_end=True)
+        finally:
+            self._trial = None
+            self._end_take(ended_by)
 
     async def close(self) -> None:
         """Have everything on the disk. Many sessions end in the same second, and the others go on meanwhile.
@@ -213,22 +222,44 @@ class Tape:
         Raises:
             OSError: the disk is full or broken.
         """
-        await asyncio.gather(*self._closing)
-        await self._on_disk(self.journal.close)
+        if self._syncing is not None:
+            await asyncio.wait([self._syncing])
+            self._syncing.exception()  # what it says is told by closing, too
+        closings = [*self._closing, self._on_disk(self.journal.close)]
+        results = await asyncio.gather(*closings, return_exceptions=True)
+        for error in results:
+            if error is not None:
+                raise error
 
     def _on_disk(self, action: Callable[[], None]) -> asyncio.Future[None]:
         """Done by another thread, because it waits for the disk."""
         return asyncio.get_running_loop().run_in_executor(_disk(), action)
 
+    def _end_take(self, ended_by: str) -> None:
+        self.is_connected = False
+        self.flow = None
+        take, self.take = self.take, None
+        if take is None:
+            return
+        with contextlib.suppress(OSError):  # it is gone: then it holds what is known of it
+            take.finish()
+        facts = take.facts(self._clock, ended_by)
+        with contextlib.suppress(OSError):
+            self._write_take("closed", take, ended_by=ended_by)
+        if facts.duration:
+            self.done = [*self.done, facts]
+        self._closing.append(self._on_disk(take.close))
+
     # What goes on, and what begins anew:
 
-    def _splice(self, format: AudioFormat, suffix: str) -> Splice | None:
-        """What matches the new connection to the last take; None where that cannot be what it goes on with."""
-        if not self.done or format.codec not in HEADERS:
+    def splice(self, format: AudioFormat, suffix: str) -> Splice | None:
+        """What matches a new connection to the last take; None where that cannot be what it goes on with."""
+        takes = self.facts()
+        if not takes or format.codec not in HEADERS:
             return None
-        last = self.done[-1]
+        last = takes[-1]
         path = self.folder / last.file
-        if not _is_alike(format, last.format) or path.suffix != suffix:
+        if not _is_alike(format, last.format) or path.suffix != suffix or last.ended_by == TOO_LARGE:
             return None
         try:
             tail = read_tail(path, last.size, last.duration)
@@ -236,34 +267,35 @@ class Tape:
             return None
         return Splice(tail, format.codec, is_all=len(tail) == last.size)
 
+    def overlap(self, flow: Flow) -> Seconds:
+        """How much of what comes by a new connection is in the takes, by the clock; below 0: so much is missing."""
+        return Seconds(self._clock.monotonic(self.facts()[-1].ends) - flow.zero)
+
     def _judge_splice(self, trial: _Trial, splice: Splice, *, at_end: bool) -> None:
         assert self.flow is not None
-        last = self.done[-1]
-        missing = self.flow.zero - self._clock.monotonic(last.ends)
-        result = splice.result(Seconds(-missing), clock_is_sure=at_end or self.flow.is_even)
+        result = splice.result(self.overlap(self.flow), clock_is_sure=at_end or self.flow.is_even)
         if result is None:
             return
+        self._trial = None
         if isinstance(result, Match):
-            self._resume(last, trial.unseen(result.seen))
+            self._resume(self.done[-1], trial.unseen(result.seen))
         else:
             self._open(trial.format, trial.suffix)
             self._fill(trial.pieces)
-        self._trial = None
 
     def _judge_pause(self, trial: _Trial, *, at_end: bool) -> None:
         assert self.flow is not None
         assert self.take is not None
         if not at_end and not self.flow.is_even:
             return
+        self._trial = None
         if self.flow.zero - self.take.ends > CLOCK:
             flow, why = self.flow, f"Nothing came for {trial.silence:.1f} s."
-            self._trial = None
             self.close_take(why)
             self.flow, self.is_connected = flow, True
             self._open(trial.format, trial.suffix, continues=True)
             self._on_event("paused", why)
         self._fill(trial.pieces)
-        self._trial = None
 
     def _open(self, format: AudioFormat, suffix: str, *, ours: bool = True, continues: bool = False) -> Take:
         number = self._free_number()
@@ -295,10 +327,12 @@ class Tape:
         return flow.media > 0 and flow.silence > max(PAUSE, 3 * flow.pause)
 
     def _sync(self, take: Take) -> None:
-        # The take may be closed meanwhile; closing puts it on the disk itself.
-        with contextlib.suppress(OSError):
+        try:
             take.sync()
             os.fdatasync(self.journal.descriptor)
+        except OSError:
+            if take is self.take:  # else it was closed meanwhile, and closing puts it on the disk itself
+                raise
 
     def _write_take(self, event: str, take: Take, **more: str) -> None:
         facts = take.facts(self._clock, "")
@@ -309,6 +343,7 @@ class Tape:
             begins=facts.begins.isoformat(timespec="milliseconds"),
             media=round(take.media, 3),
             bytes=take.size,
+            stall=round(self.stall.longest, 1),
             **more,
         )
 

@@ -6,7 +6,7 @@ Source of the classes of networks: the IANA special-purpose registries, by way o
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from rolltape.domain.errors import InputError
@@ -17,7 +17,13 @@ DEFAULT_PORTS = {"http": 80, "https": 443, "rtmp": 1935, "rtmps": 443, "rtsp": 5
 
 HIDDEN = "***"  # in the place of what is secret
 
+_THIS_NETWORK = IPv4Network("0.0.0.0/8")
 _NAT64 = IPv6Network("64:ff9b::/96")
+# No radio station, but what a station could have us speak to: mail, names, shares, databases, remote control.
+_OTHER_SERVICES = {
+    19, 21, 22, 23, 25, 53, 110, 111, 135, 139, 143, 389, 445, 465, 587, 636, 873, 993, 995, 1433, 2049, 2375, 2376,
+    3306, 3389, 5432, 5900, 6379, 9200, 11211, 27017,
+}  # fmt: skip
 _USERINFO = re.compile(r"://[^/?#]*@")
 _QUERY = re.compile(r"[?#]")
 _SECRET_NAME = re.compile(r"pass|pwd|token|key|secret|auth|sig|hash|session|credential|user|login", re.IGNORECASE)
@@ -41,7 +47,8 @@ def check_url(url: str, name: str = "url") -> str:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as exc:
-        raise InputError(name, f"The address cannot be read: {exc}.") from exc
+        # What Python says of it may be part of a password.
+        raise InputError(name, "The address cannot be read: its host or its port is not written as one.") from exc
     if parts.scheme.lower() not in SCHEMES:
         scheme = f"{parts.scheme}:" if parts.scheme else "An address without a scheme"
         raise InputError(name, f"{scheme} cannot be recorded; an address starts with one of {', '.join(SCHEMES)}.")
@@ -115,25 +122,35 @@ class Egress:
 
     What a person typed may be in the local network, but loopback, link-local and their kin only if listed in
     `allowed` (host or address, port). What a public stream leads to (a redirect, a playlist entry) may not be in the
-    local network either.
+    local network either, nor have the port of another service. `own_port` is that of our own pages, which nobody
+    reaches by an address of this machine.
     """
 
     allowed: frozenset[tuple[str, int]] = field(default_factory=frozenset)
     unrestricted: bool = False  # on the command line, where whoever types could reach everything anyway
+    own_port: int | None = None
 
-    def refusal(self, address: str, port: int, *, host: str = "", typed: bool = True) -> str | None:
+    def refusal(
+        self, address: str, port: int, *, host: str = "", typed: bool = True, is_own: bool = False
+    ) -> str | None:
         """Why `address` (a numeric one) may not be connected to, as a sentence; None if it may.
 
-        `host` is the name that led there, `typed` whether a person gave it or the stream did.
+        `host` is the name that led there, `typed` whether a person gave it or the stream did, `is_own` whether it is
+        an address of this machine.
         """
         if self.unrestricted or (address, port) in self.allowed or (host.lower(), port) in self.allowed:
             return None
         ip = _plain(ip_address(address.partition("%")[0]))
         shown = f"{host} ({address})" if host and host != address else address
+        way_out = _way_out(host or address, port)
         if ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip.is_reserved:
-            return f"{shown} is not a place to reach from here; {_way_out(host or address, port)}"
+            return f"{shown} is not a place to reach from here; {way_out}"
+        if ip in _THIS_NETWORK or (is_own and port == self.own_port):
+            return f"{shown} is not a place to reach from here; {way_out}"
         if not typed and not ip.is_global:
-            return f"a public address led to {shown}, which is in the local network; {_way_out(host or address, port)}"
+            return f"a public address led to {shown}, which is in the local network; {way_out}"
+        if not typed and port in _OTHER_SERVICES:
+            return f"a public address led to port {port} of {shown}, which is none of a radio station; {way_out}"
 
         return None
 

@@ -10,6 +10,7 @@
     │   ├── SourceUnreachable     no connection, or an answer that is a refusal (404, 401 ...)
     │   ├── SourceLost            it was connected, then broke off or fell silent
     │   └── FormatUnsupported     it is no audio, or none that Rolltape can record
+    ├── DiskError                 a disk took nothing until it was too late
     ├── ProcessingError           the takes did not become a sound MP3
     ├── FfmpegMissing             FFmpeg cannot be started
     ├── BackupError               a backup could not be written, or not be put in place
@@ -105,6 +106,10 @@ class SourceLost(SourceError):
 
 class FormatUnsupported(SourceError):
     code = "format_unsupported"
+
+
+class DiskError(RolltapeError):
+    code = "disk"
 
 
 class ProcessingError(RolltapeError):

@@ -14,9 +14,10 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 from rolltape.domain.address import without_secrets
 from rolltape.domain.calendar import check_zone
 from rolltape.domain.errors import InputError
-from rolltape.domain.recording import Verdict
+from rolltape.domain.preference import LONGEST_PADDING
+from rolltape.domain.recording import MOST_SILENCES, Verdict
 from rolltape.domain.session import Plan, Session
-from rolltape.domain.stream import LONGEST_PADDING, LONGEST_SESSION, LONGEST_TEXT, check_name
+from rolltape.domain.stream import LONGEST_SESSION, LONGEST_TEXT, check_name
 from rolltape.domain.titles import LONGEST as LONGEST_TITLE
 from rolltape.domain.titles import MOST as MOST_TITLES
 
@@ -80,13 +81,22 @@ class TitleFacts(BaseModel):
     title: Annotated[Words, Field(max_length=LONGEST_TITLE)]
 
 
+class SilenceFacts(BaseModel):
+    start: Span
+    length: Span
+
+
 class AccountFacts(BaseModel):
     verdicts: Annotated[list[Verdict], Field(max_length=len(Verdict))]
     planned: Span
     recorded: Span
     late: Span
     short: Span
+    longest_stall: Span | None = None
     silent_share: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None
+    silences: Annotated[list[SilenceFacts], Field(max_length=MOST_SILENCES)] | None = None  # older files have none
+    loudness: Annotated[float, Field(ge=-70, le=20, allow_inf_nan=False)] | None = None
+    peak: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     titles: Annotated[list[TitleFacts], Field(max_length=MOST_TITLES)]
     ends: AwareDatetime
 

@@ -2,19 +2,28 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rolltape.domain.units import Bytes
+
+NOTHING = Bytes(0)
+FINISHING = timedelta(minutes=5)  # after the end of a session, until only its recording is left
+COPIES = 2  # beside the takes while a recording is finished: the MP3 made of them, and the same with its tags
 
 
 @dataclass(frozen=True)
 class Need:
-    """The room that a session takes from its start on. `is_kept`: also after its end; else it is delivered then."""
+    """The room that a session takes from its start on. `is_kept`: also after its end; else it is delivered then.
+
+    `made` is the size of its recording, which lies there several times while it is finished.
+    """
 
     start: datetime
     end: datetime
     size: Bytes
     is_kept: bool
+    made: Bytes = NOTHING
+    session_id: int = 0
 
 
 @dataclass(frozen=True)
@@ -37,9 +46,10 @@ def forecast(needs: Iterable[Need], free: Bytes, until: datetime) -> Forecast:
     sessions = 0
     for need in needs:
         sessions += 1
-        changes.append((need.start, need.size))
+        finished = need.end + FINISHING
+        changes += [(need.start, need.size), (need.end, COPIES * need.made), (finished, -COPIES * need.made)]
         if not need.is_kept:
-            changes.append((need.end, -need.size))
+            changes.append((finished, -need.size))
     taken = most = 0
     full_at = None
     for moment, change in sorted(changes):

@@ -1,16 +1,19 @@
-"""A preference: a setting that a person may change in the page. The environment goes before it."""
+"""A preference: a setting that a person may change in the page. The environment goes before it.
 
+Every command reads the settings, so nothing here needs the database.
+"""
+
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from sqlalchemy import JSON, String
-from sqlalchemy.orm import Mapped, mapped_column
 
-from rolltape.domain.base import Base
 from rolltape.domain.calendar import check_zone
 from rolltape.domain.errors import InputError
 from rolltape.domain.log import COMPONENTS, LEVELS, LogLevel
-from rolltape.domain.stream import LONGEST_PADDING
+from rolltape.domain.units import HOUR
+
+LONGEST_PADDING = 12 * HOUR  # before and after a show
 
 
 def _check_timezone(name: str) -> str:
@@ -99,8 +102,11 @@ class PreferenceFields(BaseModel):
     )  # fmt: skip
 
 
-class Preference(Base):
-    __tablename__ = "preferences"
+@dataclass(frozen=True)
+class Fixed:
+    """A setting of the environment, fit to be shown. `is_given`: it is not the default."""
 
-    name: Mapped[str] = mapped_column(String(60), primary_key=True)
-    value: Mapped[Any] = mapped_column(JSON)
+    variable: str
+    value: str
+    meaning: str
+    is_given: bool

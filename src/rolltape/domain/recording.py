@@ -89,8 +89,10 @@ class Account:
     """What became of a session's window. Lengths are in seconds.
 
     `late` and `short` are how much is missing at the planned start and end (of an early start or late end only the
-    coverage tells). `silent_share` is the share of the audio
-    below -60 dBFS, None before it was measured.
+    coverage tells). `longest_stall` is the longest time for which no audio came while there was or was to be a
+    connection; None: not known. `silent_share` is the share of the audio below -60 dBFS, `silences` where it is for
+    long, `loudness` that of the whole in LUFS, `peak` its loudest sample, 0 to 1; all None before they were measured,
+    and `loudness` also of silence.
     """
 
     cuts: tuple[Cut, ...]
@@ -100,7 +102,11 @@ class Account:
     late: Seconds
     short: Seconds
     takes: int
+    longest_stall: Seconds | None = None
     silent_share: float | None = None
+    silences: tuple[Silence, ...] | None = None
+    loudness: float | None = None
+    peak: float | None = None
 
     @property
     def coverage(self) -> float:
@@ -124,8 +130,18 @@ class Account:
     def verdict(self) -> Verdict | None:
         return self.verdicts[0] if self.cuts else None
 
-    def with_silence(self, share: float) -> "Account":
-        return replace(self, silent_share=share)
+    def with_sound(
+        self,
+        silent_share: float,
+        silences: tuple[Silence, ...] = (),
+        *,
+        loudness: float | None = None,
+        peak: float | None = None,
+    ) -> "Account":
+        return replace(self, silent_share=silent_share, silences=silences, loudness=loudness, peak=peak)
+
+    def with_longest_stall(self, length: Seconds | None) -> "Account":
+        return replace(self, longest_stall=length)
 
 
 def silence_map(silences: Iterable[Silence]) -> tuple[Silence, ...]:

@@ -129,7 +129,7 @@ class Session(Base):
     sha256: Mapped[str | None]
     tags: Mapped[dict[str, Any] | None]
     deleted_at: Mapped[datetime | None] = mapped_column(doc="when the recording was deleted here, and by our own doing")
-    deleted_why: Mapped[str | None] = mapped_column(doc="as a sentence")
+    deleted_why: Mapped[str | None] = mapped_column(doc="as a sentence; entered before the file is removed")
     missing_since: Mapped[datetime | None] = mapped_column(doc="its file is not where it was; it may come back")
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]

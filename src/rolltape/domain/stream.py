@@ -14,11 +14,11 @@ from rolltape.domain import pattern
 from rolltape.domain.address import check_url
 from rolltape.domain.base import Base, one_of
 from rolltape.domain.errors import InputError
+from rolltape.domain.preference import LONGEST_PADDING
 from rolltape.domain.units import DAY, HOUR
 
 LONGEST_TEXT = 200  # characters of a name or a tag
 LONGEST_SESSION = 7 * DAY  # nothing is recorded for longer in one piece
-LONGEST_PADDING = 12 * HOUR
 LONGEST_KEPT = 36_500  # days
 MOST_FALLBACKS = 10
 MOST_DESTINATIONS = 20

@@ -14,6 +14,7 @@ from rolltape.engine.slots import Slots
 from rolltape.pipeline import Pipeline, Queue
 from rolltape.pipeline.life import queue_of
 from rolltape.services.clock import Clock
+from rolltape.services.repeats import Repeats
 from rolltape.services.sessions import Sessions
 
 SWEEP = Seconds(3)  # between looks for lost sessions
@@ -45,6 +46,7 @@ class LocalEngine:
         self._jobs: dict[int, Job] = {}
         self._look = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._repeats = Repeats()
 
     async def start(self) -> None:
         self._tasks = [asyncio.create_task(self._sweep()), asyncio.create_task(self._pipeline.attend())]
@@ -89,8 +91,10 @@ class LocalEngine:
                 await self.lost()
                 await self._sessions.enter_waiting([job.session_id for job in self._jobs.values() if job.is_waiting])
                 await self._pipeline.tidy()
-            except Exception:
-                log.exception("lost sessions could not be looked for", action="sweep_failed")
+                self._repeats.well()
+            except Exception as exc:
+                if self._repeats.is_news(exc):
+                    log.exception("lost sessions could not be looked for", action="sweep_failed")
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SWEEP):
                     await self._look.wait()
@@ -108,9 +112,10 @@ class LocalEngine:
                 if coming is None:
                     return
                 job.queue, job.at = coming
-        except Exception:
+        except Exception as exc:
             # The database did not answer, most likely. The sweep finds the session again.
-            log.exception("a session could not go on", action="run_failed", session_id=job.session_id)
+            if self._repeats.is_news(exc):
+                log.exception("a session could not go on", action="run_failed", session_id=job.session_id)
             await asyncio.sleep(SWEEP)
         finally:
             del self._jobs[job.session_id]

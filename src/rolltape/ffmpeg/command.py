@@ -8,7 +8,7 @@ take that begins in the first 10 s of a title would be laid on the clock too ear
 """
 
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from rolltape.domain.take import Codec
 
@@ -16,14 +16,21 @@ MP3_SUFFIX = ".mp3"
 OTHER_SUFFIX = ".mka"  # Matroska takes every codec, and what was written of it can be read after a crash
 
 _PROTOCOLS = {
-    "http": "http,https,tcp,tls,crypto",
-    "https": "http,https,tcp,tls,crypto",
+    "http": "http,https,httpproxy,tcp,tls,crypto",
+    "https": "http,https,httpproxy,tcp,tls,crypto",
     "rtmp": "rtmp,tcp",
-    "rtmps": "rtmps,rtmp,tls,tcp",
-    "rtsp": "rtsp,rtp,tcp,udp",
+    "rtmps": "rtmps,rtmp,httpproxy,tls,tcp",
+    "rtsp": "rtsp,tcp",
     "srt": "srt",
 }
-_FORMATS = "mp3,aac,ogg,flac,wav,w64,hls,mpegts,flv,live_flv,mov,matroska,rtsp,rtp,sdp"
+_FORMATS = {  # no sdp: over HTTP, FFmpeg would open ports for it
+    "http": "mp3,aac,ogg,flac,wav,w64,hls,mpegts,flv,live_flv,mov,matroska",
+    "https": "mp3,aac,ogg,flac,wav,w64,hls,mpegts,flv,live_flv,mov,matroska",
+    "rtmp": "flv,live_flv",
+    "rtmps": "flv,live_flv",
+    "rtsp": "rtsp",
+    "srt": "mpegts,mp3,aac,ogg,flac,flv,matroska",
+}
 _CODECS = (
     "mp3,mp3float,mp2,mp2float,mp1,mp1float,aac,aac_fixed,aac_latm,vorbis,libvorbis,opus,libopus,flac,ac3,eac3,alac,"
     "pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_f32le,pcm_u8,pcm_alaw,pcm_mulaw,adpcm_g722"
@@ -34,14 +41,20 @@ _CLUSTER = 500  # ms of audio that a crash may lose
 _JUMP = 0.5  # s; by default FFmpeg takes a jump of up to 10 s for a silence that it must keep
 
 
-def capture(url: str, file: Path, *, verify_tls: bool, authorities: str | None, user_agent: str) -> list[str]:
+def capture(
+    url: str, file: Path, *, address: str | None, verify_tls: bool, authorities: str | None, user_agent: str
+) -> list[str]:
     """Copy the first audio stream of `url` into `file`; progress comes on standard output twice a second.
 
-    `authorities` is the file with the certificates to verify TLS by, None for FFmpeg's own.
+    `address` is the numeric one to connect to, None where a proxy sees to that. `authorities` is the file with the
+    certificates to verify TLS by, None for FFmpeg's own.
     """
+    scheme = urlsplit(url).scheme.lower()
+    url, named = pinned(url, address) if address is not None else (url, [])
     return [
         *("-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+warning"),
-        *_source(urlsplit(url).scheme.lower(), verify_tls=verify_tls, authorities=authorities, user_agent=user_agent),
+        *_source(scheme, verify_tls=verify_tls, authorities=authorities, user_agent=user_agent),
+        *named,
         *("-probesize", str(_PROBE_BYTES), "-analyzeduration", str(_PROBE_TIME)),
         *("-i", url),
         *("-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-map_chapters", "-1", "-c:a", "copy"),
@@ -51,13 +64,33 @@ def capture(url: str, file: Path, *, verify_tls: bool, authorities: str | None, 
     ]
 
 
+def pinned(url: str, address: str) -> tuple[str, list[str]]:
+    """`url` with the numeric `address` in the place of its host, so that FFmpeg looks up no name, and the options for
+    the server to hear the name nevertheless: that of an RTMP server may say which of several sites is meant."""
+    parts = urlsplit(url)
+    if not parts.hostname or parts.hostname == address:
+        return url, []
+    login, at, host = parts.netloc.rpartition("@")
+    port = host[host.rfind(":") :] if parts.port else ""
+    shown = f"[{address}]" if ":" in address else address
+    named = [] if parts.scheme.lower() != "rtmp" else ["-rtmp_tcurl", f"rtmp://{host}/{_rtmp_application(parts.path)}"]
+    return urlunsplit(parts._replace(netloc=f"{login}{at}{shown}{port}")), named
+
+
 def suffix_for(codec: Codec | None) -> str:
     """The suffix of a file to capture `codec` into; None: not known yet."""
     return MP3_SUFFIX if codec is Codec.MP3 else OTHER_SUFFIX
 
 
 def _source(scheme: str, *, verify_tls: bool, authorities: str | None, user_agent: str) -> list[str]:
-    options = ["-protocol_whitelist", _PROTOCOLS[scheme], "-format_whitelist", _FORMATS, "-codec_whitelist", _CODECS]
+    options = [
+        "-protocol_whitelist",
+        _PROTOCOLS[scheme],
+        "-format_whitelist",
+        _FORMATS[scheme],
+        "-codec_whitelist",
+        _CODECS,
+    ]
     if scheme in ("http", "https"):
         options += ["-rw_timeout", "15000000", "-user_agent", user_agent]
         options += ["-dts_delta_threshold", str(_JUMP)]
@@ -67,6 +100,15 @@ def _source(scheme: str, *, verify_tls: bool, authorities: str | None, user_agen
     if scheme == "rtsp":
         options += ["-rtsp_transport", "tcp"]
     return options
+
+
+def _rtmp_application(path: str) -> str:
+    """The part of the path that names the application: FFmpeg, libavformat/rtmpproto.c, rtmp_open()."""
+    first, _, rest = path.removeprefix("/").partition("/")
+    if first == "ondemand":
+        return first
+    second, slash, _ = rest.partition("/")
+    return f"{first}/{second}" if slash and ":" not in second else first
 
 
 def _container(suffix: str) -> list[str]:

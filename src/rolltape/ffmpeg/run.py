@@ -2,15 +2,15 @@
 
 Measured with FFmpeg 5.1: it ends with 0 although the connection broke, ignores one SIGTERM while its source is
 silent (a second one ends it), and goes on writing after its parent died. So nobody believes the exit code, the way
-down is a ladder, and the kernel kills it with its parent.
+down is a ladder, and the kernel kills it with its parent. Whatever it is started for, it is started in a cage
+(`cage.py`).
 """
 
 import asyncio
 import contextlib
-import ctypes
-import os
 import shutil
 import signal
+import subprocess
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,13 +20,11 @@ import imageio_ffmpeg
 from rolltape.domain.address import mask_all
 from rolltape.domain.errors import FfmpegMissing
 from rolltape.domain.units import Seconds
+from rolltape.ffmpeg.cage import NO_NETWORK, Cage, Network, environment
 
 SECOND_TERM = Seconds(1.5)  # after the first SIGTERM
 KILL = Seconds(4)  # after the second
 STDERR_LINES = 20  # of its last words are kept
-
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def find(setting: str | None) -> str:
@@ -67,26 +65,32 @@ class Run:
         nice: int = 0,
         stdin: int = asyncio.subprocess.DEVNULL,
         stdout: int = asyncio.subprocess.PIPE,
+        network: Network = NO_NETWORK,
     ) -> "Run":
-        """Start `program` in `folder`. `stdin` and `stdout` may be ends of pipes, to link two runs.
+        """Start `program` in `folder`, the only place where it can read and write files of ours.
+
+        `stdin` and `stdout` may be ends of pipes, to link two runs.
 
         Raises:
             FfmpegMissing: it cannot be started.
         """
         try:
-            process = await asyncio.create_subprocess_exec(
-                program,
-                *arguments,
-                cwd=folder,
-                stdin=stdin,
-                stdout=stdout,
-                stderr=asyncio.subprocess.PIPE,
-                env={"PATH": os.defpath, "LANG": "C.UTF-8", "HOME": "/nonexistent"},
-                start_new_session=True,
-                preexec_fn=lambda: _in_child(nice),
-            )
+            with Cage(program, folder, network, nice=nice) as cage:
+                process = await asyncio.create_subprocess_exec(
+                    program,
+                    *arguments,
+                    cwd=folder,
+                    stdin=stdin,
+                    stdout=stdout,
+                    stderr=asyncio.subprocess.PIPE,
+                    env=environment(network),
+                    start_new_session=True,
+                    preexec_fn=cage.enter,
+                )
         except OSError as exc:
             raise FfmpegMissing(f"{program} cannot be started: {exc.strerror}") from exc
+        except subprocess.SubprocessError as exc:
+            raise FfmpegMissing(f"{program} cannot be started: the system does not let it be confined") from exc
         return cls(process)
 
     @property
@@ -144,11 +148,3 @@ async def run_to_end(program: str, arguments: Sequence[str], *, folder: Path, ni
         await run.stop()
         raise
     return code, output.decode("utf-8", "replace"), run.last_words
-
-
-def _in_child(nice: int) -> None:
-    """Runs between fork and exec."""
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    os.umask(0o077)
-    if nice:
-        os.nice(nice)

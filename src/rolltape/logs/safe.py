@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from rolltape.domain.address import mask_all
-from rolltape.services.tokens import PREFIX
+from rolltape.domain.token import PREFIX
 
 LONGEST_TEXT = 2_000  # characters of a field
 LONGEST_EXCEPTION = 20_000  # characters of a stack trace; its end says most

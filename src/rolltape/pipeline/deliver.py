@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import random
-import shutil
 import time
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -17,6 +16,7 @@ from rolltape.domain.errors import TargetError, TargetRefused
 from rolltape.domain.session import Plan, Session, SessionState
 from rolltape.domain.transfer import UNDER_WAY, Receipt, Transfer, TransferState
 from rolltape.domain.units import Bytes, Seconds
+from rolltape.pipeline.leftovers import remove_takes
 from rolltape.pipeline.workshop import Workshop
 from rolltape.services.clock import Clock
 from rolltape.services.destinations import host_key
@@ -56,8 +56,8 @@ class Delivering:
         return await self._finish(session, rows), None
 
     async def _remove_takes(self, session: Session) -> None:
-        """The recording is finished and known to the database: now its takes may go."""
-        await asyncio.to_thread(shutil.rmtree, self._workshop.takes(session), ignore_errors=True)
+        """The recording is finished and known to the database: now its takes may go. What stays is a leftover."""
+        await asyncio.to_thread(remove_takes, self._workshop.takes(session))
 
     async def _attempt(self, session: Session, row: Transfer, destination: Destination | None) -> None:
         if destination is None:

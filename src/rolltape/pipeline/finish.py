@@ -1,16 +1,18 @@
 """The second and third step: the takes of a session become one tagged MP3 under its final name.
 
 Order of safety: takes on disk → final under a temporary name → fsync → the name, size and hash in the database →
-rename → fsync of the folder → the facts beside it → "recorded" in the database → only then are the takes removed.
+rename → the facts beside it → fsync of the folders → "finished" in the database → only then are the takes removed.
 Killed anywhere in between, the next run finds either the takes or the finished file.
 """
 
 import asyncio
+import contextlib
+import errno
 import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,7 +20,7 @@ import structlog
 
 from rolltape import process, tag
 from rolltape.capture import Journal, read_journal
-from rolltape.disk import sync_folder
+from rolltape.disk import room, sync_folder, sync_name
 from rolltape.domain.errors import InputError, ProcessingError
 from rolltape.domain.facts import facts_of
 from rolltape.domain.labels import labels
@@ -26,6 +28,7 @@ from rolltape.domain.recording import Account, account
 from rolltape.domain.session import Plan, Session, SessionState
 from rolltape.domain.titles import Mark, marks
 from rolltape.domain.units import Seconds
+from rolltape.pipeline.accounting import kept, measured, told
 from rolltape.pipeline.workshop import Workshop
 from rolltape.services.clock import Clock
 from rolltape.services.facts import write_facts
@@ -54,12 +57,17 @@ class Finishing:
             return False, None
         return await self._hand_over(session, plan), None
 
+    def clear(self, session: Session) -> None:
+        """Remove what could not be made to the end: only the takes count."""
+        with contextlib.suppress(OSError):
+            (self._workshop.takes(session) / ASSEMBLED).unlink(missing_ok=True)
+
     async def _make(self, session: Session, plan: Plan, folder: Path) -> bool:
         """From takes to the file under its final name, known to the database."""
         name = self._reserve(plan)
         try:
             made = await make(plan, folder, name, self._workshop)
-            message = f"Made {name}: {made.duration:.1f} s, {made.written.size} bytes."
+            message = f"Made {name}: {made.duration:.1f} s, {made.written.size} bytes. {told(made.account)}"
             peaks = made.peaks if self._workshop.may_do("waveforms") else b""
             if not made.peaks:
                 log.warning("the waveform could not be measured", action="waveform_missing", session_id=session.id)
@@ -89,6 +97,8 @@ class Finishing:
         assert session.file is not None
         assert session.size is not None
         await asyncio.to_thread(self._leave_facts, session, plan)
+        # Also where an earlier run gave it its name: that one may have been killed before it was synced.
+        await asyncio.to_thread(sync_name, self._workshop.recordings / session.file, self._workshop.recordings)
         transfers = await self._transfers.prepare(session, plan, session.size, session.file)
         count = len(transfers)
         message = "Finished." if count == 0 else f"Finished; goes to {count} destination{'s' if count > 1 else ''}."
@@ -102,7 +112,10 @@ class Finishing:
         try:
             facts = facts_of(session, plan, finished_at=self._clock())
             write_facts(facts, self._workshop.recordings / session.file)
-        except (OSError, ValueError) as exc:  # the recording itself is safe
+        except (OSError, ValueError) as exc:
+            if isinstance(exc, OSError) and session.attempts == 0:
+                raise  # a disk that was full for a moment: the step is tried once more
+            # The recording itself is safe.
             log.warning("the facts could not be put beside the recording", action="facts_missing", exc_info=exc)
 
 
@@ -126,21 +139,37 @@ async def make(plan: Plan, folder: Path, name: PurePosixPath, workshop: Workshop
     Raises:
         ProcessingError: there is no audio, or the result is not sound.
         FfmpegMissing: it cannot be encoded or verified.
+        OSError: the takes are out of reach, or there is no room.
     """
+    await asyncio.to_thread(_require_room, folder)
     await workshop.ahead.finished(folder)
     journal = await asyncio.to_thread(read_journal, folder)
-    found = account(journal.takes, journal.window or plan.window)
+    found = account(journal.takes, journal.window or plan.window).with_longest_stall(journal.longest_stall)
     if not found.cuts:
         raise ProcessingError(f"There are no takes (any more) in {folder}.")
     audio = folder / ASSEMBLED
     quality = plan.stream.mp3_quality
     assembled = await process.assemble(found.cuts, folder, audio, quality=quality, ffmpeg=workshop.capture.ffmpeg)
-    found = found.with_silence(assembled.silent_share)
+    sound = assembled.sound
+    found = found.with_sound(sound.silent_share, sound.silences, loudness=sound.loudness, peak=sound.peak)
     tags = _tags(plan, journal, found)
     part = workshop.recordings / tag.part_name(name.with_name(f"{folder.name}-{name.name}"))
     written = await asyncio.to_thread(_write, audio, part, tags, workshop.cover(plan))
     titles = marks(found.cuts, journal.titles)
     return Made(name, part, written, assembled.duration, tags, found, titles, assembled.peaks)
+
+
+def _require_room(folder: Path) -> None:
+    """See that a recording fits at all, before the last room is taken from the sessions that record.
+
+    Raises:
+        OSError: it does not; or there is no such folder (any more).
+    """
+    takes = sum(take.stat().st_size for take in folder.glob("take-*"))
+    with contextlib.suppress(FileNotFoundError):
+        takes -= (folder / ASSEMBLED).stat().st_size  # of an earlier run: it is written over
+    if room(folder).free < takes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 def free_name(plan: Plan, workshop: Workshop, *, taken: Callable[[PurePosixPath], bool] | None) -> PurePosixPath:
@@ -216,6 +245,7 @@ def _tags(plan: Plan, journal: Journal, found: Account) -> tag.Tags:
         comment=_comment(plan, found),
         coverage=found.coverage,
         verdict=found.verdict,
+        measured=measured(found),
     )
 
 
@@ -225,13 +255,14 @@ def _comment(plan: Plan, found: Account) -> str:
 
 
 def _shown(tags: tag.Tags) -> dict[str, Any]:
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(tags).items()}
+    flat = asdict(tags)
+    flat |= flat.pop("measured") or {}
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in flat.items()}
 
 
 def _entries(made: Made) -> dict[str, Any]:
     """A finished recording and its account as the database keeps them."""
     found = made.account
-    last = found.cuts[-1]
     return {
         "file": str(made.name),
         "size": made.written.size,
@@ -244,16 +275,7 @@ def _entries(made: Made) -> dict[str, Any]:
         "recorded": found.recorded,
         "gaps": [asdict(gap) for gap in found.gaps],
         "take_count": found.takes,
-        "account": {
-            "verdicts": list(found.verdicts),
-            "planned": found.planned,
-            "recorded": found.recorded,
-            "late": found.late,
-            "short": found.short,
-            "silent_share": found.silent_share,
-            "titles": [asdict(mark) for mark in made.titles],
-            "ends": (last.take.begins + timedelta(seconds=last.skip + last.length)).isoformat(),
-        },
+        "account": kept(found, made.titles),
     }
 
 

@@ -18,6 +18,7 @@ from rolltape.capture import CaptureEvent, Recorder
 from rolltape.domain.session import Event, Plan, Session, SessionState, Wish
 from rolltape.domain.units import Seconds
 from rolltape.services.clock import Clock
+from rolltape.services.repeats import Repeats
 from rolltape.services.sessions import Beat, Sessions
 
 TICK = Seconds(1)  # between looks at what there is to tell
@@ -57,6 +58,7 @@ class LiveSessions:
         self._look = asyncio.Event()
         self._told = 0.0  # monotonic moment of the last entry of progress
         self._telling = asyncio.Lock()
+        self._repeats = Repeats()
 
     def enter(self, live: Live) -> None:
         self._live[live.session.id] = live
@@ -90,8 +92,10 @@ class LiveSessions:
             self._look.clear()
             try:
                 await self._attend(is_asked)
-            except Exception:
-                log.exception("the progress of sessions could not be entered", action="beat_failed")
+                self._repeats.well()
+            except Exception as exc:
+                if self._repeats.is_news(exc):
+                    log.exception("the progress of sessions could not be entered", action="beat_failed")
 
     async def _attend(self, is_asked: bool) -> None:
         await self._tell_news()
@@ -132,6 +136,8 @@ def _beat(live: Live, now: datetime) -> Beat:
             "title": progress.title,
             "gaps": progress.gaps,
             "connected": progress.connected,
+            "speed": None if progress.speed is None else round(progress.speed, 3),
+            "stall": round(progress.stall, 1),
         },
     }
     if not live.has_begun and live.plan.window.opens <= now:

@@ -1,6 +1,6 @@
 """What the steps need of the machine: folders, programs, limits."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,10 @@ from rolltape.pipeline.ahead import WorkAhead
 from rolltape.transfer import TransferSettings
 
 
+async def _no_warning(_session_id: int) -> None:
+    return None
+
+
 @dataclass
 class Workshop:
     recordings: Path
@@ -19,6 +23,7 @@ class Workshop:
     transfer: TransferSettings
     transfers_per_destination: int
     may_do: Callable[[str], bool] = lambda _: True  # whether there is room for work that is not critical
+    room_warning: Callable[[int], Awaitable[str | None]] = _no_warning  # why a session (by its number) may not fit
     ahead: WorkAhead = field(default_factory=WorkAhead)
     on_done: Callable[[], None] = lambda: None  # a recording is where it belongs
 

@@ -74,7 +74,7 @@ async def encode(cuts: Sequence[Cut], folder: Path, out: Path, *, quality: str, 
     pcm = await common_format([folder / cut.take.file for cut in cuts], quality=quality, ffmpeg=ffmpeg)
     arguments = encoding.encode_to_mp3(out, quality=quality, sample_rate=pcm.sample_rate, channels=pcm.channels)
     fed = 0
-    async with _encoder(ffmpeg, arguments, folder) as sink:
+    async with _encoder(ffmpeg, arguments, out.parent) as sink:
         for cut in cuts:
             fed += await _feed(cut, pcm, folder, sink, ffmpeg)
     if not fed:
@@ -139,11 +139,12 @@ async def _encoder(ffmpeg: str, arguments: Sequence[str], folder: Path) -> Async
 
 async def _feed(cut: Cut, pcm: Pcm, folder: Path, sink: FileIO, ffmpeg: str) -> int:
     """Decode a take, and write what belongs into the recording to `sink`. Returns how many bytes of it there were."""
-    arguments = encoding.decode(folder / cut.take.file, sample_rate=pcm.sample_rate, channels=pcm.channels)
+    take = folder / cut.take.file
+    arguments = encoding.decode(take, sample_rate=pcm.sample_rate, channels=pcm.channels)
     reading, writing = pipe()
     with reading:
         with writing:
-            run = await Run.start(ffmpeg, arguments, folder=folder, nice=NICE, stdout=writing.fileno())
+            run = await Run.start(ffmpeg, arguments, folder=take.parent, nice=NICE, stdout=writing.fileno())
         moving = asyncio.ensure_future(asyncio.to_thread(_move, reading, sink, pcm, cut))
         try:
             moved = await asyncio.shield(moving)

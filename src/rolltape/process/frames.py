@@ -77,6 +77,8 @@ class FrameReader:
                 edges = self._walk(data, begin)
                 broken = self._is_break(data, edges[-1])
                 begin = self._resume(data, edges, ended) if broken else None
+                if begin is None and not ended and _may_be_torn(data, edges, broken=broken):
+                    edges.pop()  # it is looked at again, with what follows
                 if len(edges) > 1:
                     yield Run(data, edges, continues)
                     continues = True
@@ -126,6 +128,13 @@ class FrameReader:
         if found < edges[-1]:
             edges.pop()
         return found
+
+
+def _may_be_torn(data: bytes, edges: list[int], *, broken: bool) -> bool:
+    """Whether what comes next may show that the last frame is torn: that frames begin again inside of it."""
+    if len(edges) < 2:
+        return False
+    return len(data) - edges[-2] < CHAIN_ROOM if broken else len(data) - edges[-1] < HEADER_SIZE
 
 
 def skip_id3(file: BinaryIO) -> None:

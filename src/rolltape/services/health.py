@@ -7,19 +7,18 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import psutil
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rolltape.domain.errors import BackupError, RolltapeError
-from rolltape.domain.forecast import Forecast, Need, forecast
-from rolltape.domain.session import NOT_BEGUN, Session, SessionState
-from rolltape.domain.stream import Stream
-from rolltape.domain.units import HOUR, BitsPerSecond, Bytes, Seconds
+from rolltape.domain.forecast import Forecast, forecast
+from rolltape.domain.units import HOUR, Bytes, Seconds
+from rolltape.ffmpeg import cage
 from rolltape.ffmpeg.run import run_to_end
 from rolltape.services import findings
 from rolltape.services.backups import Backup
@@ -28,18 +27,13 @@ from rolltape.services.clock_steps import ClockSteps
 from rolltape.services.findings import Finding as Finding
 from rolltape.services.lost import Lost, words
 from rolltape.services.sessions import Sessions
+from rolltape.services.space import AHEAD, ASSUMED_RATE, coming
 from rolltape.store import Database
 
 READY, DEGRADED, NOT_READY = "ready", "degraded", "not ready"
 
 LATE_BEAT = Seconds(60)  # the scheduler ticks each second; after this long it hangs
-ASSUMED_RATE = BitsPerSecond(128_000)  # of a recording, where the stream has none yet
-AHEAD = timedelta(hours=48)  # how far the forecast of space looks; the planner enters sessions as far
-
 REMEMBERED = Seconds(5)  # how long an answer counts that took many rows: tabs ask at each change of anything
-
-_PLANNED = NOT_BEGUN | {SessionState.RECORDING}
-
 
 Answer = TypeVar("Answer")
 
@@ -137,6 +131,11 @@ class Health:
             self._ffmpeg_version = output.partition("\n")[0].partition(" Copyright")[0].strip()
         return self._ffmpeg_version
 
+    @property
+    def ffmpeg_cage(self) -> str:
+        """How FFmpeg is confined on this machine, for people."""
+        return cage.described()
+
     async def hours_left(self) -> float:
         """Hours that everything that records now (or one usual stream) can go on until the disk is full."""
         running = await self._sessions.running()
@@ -150,7 +149,7 @@ class Health:
     async def _look_ahead(self) -> Forecast:
         now = self._clock()
         async with self._database.read() as db:
-            needs = await _needs(db, now)
+            needs = await coming(db, now)
         return forecast(needs, self.disk().free, now + AHEAD)
 
     async def findings(self) -> list[Finding]:
@@ -261,33 +260,6 @@ class Health:
         )
         advice = "Make room on the disk before then. A recording that runs is never stopped to save space."
         return Finding("space_forecast", "warning", message, advice, "/sessions")
-
-
-async def _needs(db: AsyncSession, now: datetime) -> list[Need]:
-    columns = (Session.stream_id, Session.opens, Session.planned_end, Session.end_late)
-    query = select(*columns).where(Session.state.in_(_PLANNED), Session.opens < now + AHEAD)
-    planned = (await db.execute(query)).all()
-    rates = await _rates(db, {row.stream_id for row in planned if row.stream_id is not None})
-    needs = []
-    for stream_id, opens, planned_end, end_late in planned:
-        rate, is_kept = rates.get(stream_id, (ASSUMED_RATE, True))
-        start, end = max(opens, now), planned_end + timedelta(seconds=end_late)
-        size = Bytes(int(max((end - start).total_seconds(), 0) * rate / 8))
-        needs.append(Need(start, end, size, is_kept))
-    return needs
-
-
-async def _rates(db: AsyncSession, stream_ids: set[int]) -> dict[int | None, tuple[float, bool]]:
-    """The bit rate of the last recording of each stream, and whether recordings stay here after delivery."""
-    last = (
-        select(Session.size * 8.0 / Session.duration)
-        .where(Session.stream_id == Stream.id, Session.size.is_not(None), Session.duration > 0)
-        .order_by(Session.planned_start.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    rows = await db.execute(select(Stream.id, last, Stream.delete_after_delivery))
-    return {number: (rate or ASSUMED_RATE, not deleted) for number, rate, deleted in rows if number in stream_ids}
 
 
 def _gigabytes(size: Bytes) -> str:

@@ -10,24 +10,15 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from rolltape.domain.errors import InputError
+from rolltape.domain.kept_preference import Preference
 from rolltape.domain.log import LEVELS, LogLevel
-from rolltape.domain.preference import Preference, PreferenceFields
+from rolltape.domain.preference import Fixed, PreferenceFields
 from rolltape.domain.stream import StreamFields
 from rolltape.store import Database
 
 AT_NEXT_START = frozenset({"max_transfers_per_destination"})  # all others count at once
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """A setting of the environment, fit to be shown. `is_given`: it is not the default."""
-
-    variable: str
-    value: str
-    meaning: str
-    is_given: bool
 
 
 @dataclass(frozen=True)

@@ -352,14 +352,23 @@ class Retention:
         ][:MOST_AT_ONCE]
         deleted = 0
         for first in range(0, len(chosen), _TOGETHER):
+            some = chosen[first : first + _TOGETHER]
+            await self._intend(fate for _, fate in some)
             async with self._database.write() as db:
-                for stream, fate in chosen[first : first + _TOGETHER]:
+                for stream, fate in some:
                     deleted += await self._delete(db, stream, fate)
         if deleted:
             log.info(f"{deleted} old recordings were deleted", action="retention_deleted", recordings=deleted)
         if len(chosen) == MOST_AT_ONCE:
             self.look()
         return deleted
+
+    async def _intend(self, fates: Iterable[Fate]) -> None:
+        """Enter why these recordings go, before they do: after a kill it is known who removed their files."""
+        async with self._database.write() as db:
+            for fate in fates:
+                here = (Session.id == fate.recording.id, Session.deleted_at.is_(None))
+                await db.execute(update(Session).where(*here).values(deleted_why=fate.why))
 
     async def _delete(self, db: AsyncSession, stream: Stream, fate: Fate) -> bool:
         """Delete one recording, if nothing has changed about it since it was chosen."""
@@ -379,10 +388,11 @@ class Retention:
         problem = await asyncio.to_thread(self._remove, recording)
         if problem:
             log.warning(problem, action="retention_kept", session_id=recording.id)
+            session.deleted_why = None
             return False
         session.deleted_at, session.deleted_why = self._clock(), fate.why
         message = f"Deleted {recording.file} here: {stream.name} keeps {Rule.of(stream)}. {fate.why}"
-        db.add(Event(session_id=recording.id, at=self._clock(), kind="deleted", message=message))
+        db.add(_event(recording.id, self._clock(), "deleted", message))
         log.info(message, action="deleted", session_id=recording.id)
         return True
 
@@ -426,11 +436,13 @@ class Retention:
         """Note which recordings are not where they were, and which are there again. No row is deleted for it."""
         count = missing = last = 0
         changes: dict[int, bool] = {}  # by session: whether it is missing now
+        begun: list[
+            tuple[Row[*tuple[Any, ...]], bool]
+        ] = []  # deletions that a kill broke off: whether the file is there
         here = (Session.file.is_not(None), Session.sha256.is_not(None), Session.deleted_at.is_(None))
         while True:
-            query = select(Session.id, Session.file, Session.size, Session.missing_since).where(
-                *here, Session.id > last
-            )
+            columns = (Session.id, Session.file, Session.size, Session.missing_since, Session.deleted_why)
+            query = select(*columns).where(*here, Session.id > last)
             async with self._database.read() as db:
                 rows = (await db.execute(query.where(_IS_FINISHED).order_by(Session.id).limit(_SWEPT))).all()
             if not rows:
@@ -438,12 +450,30 @@ class Retention:
             last = rows[-1].id
             are_there = await asyncio.to_thread(self._are_there, rows)
             for row, is_there in zip(rows, are_there, strict=True):
+                if row.deleted_why is not None and row.missing_since is None:
+                    begun.append((row, is_there))
+                    continue
                 count, missing = count + 1, missing + (not is_there)
                 if is_there is (row.missing_since is not None):
                     changes[row.id] = not is_there
         await self._note_missing(changes)
         self._missing = Missing(missing, count)
+        if not self._missing.are_many:  # else it may be the disk that is away
+            await self._settle(begun)
         self._swept_at = self._steady()
+
+    async def _settle(self, begun: Sequence[tuple[Row[*tuple[Any, ...]], bool]]) -> None:
+        """Enter how the deletions ended that a kill or a fault of the database broke off."""
+        async with self._database.write() as db:
+            for row, is_there in begun:
+                values: dict[str, Any] = {"deleted_why": None} if is_there else {"deleted_at": self._clock()}
+                await db.execute(
+                    update(Session).where(Session.id == row.id, Session.deleted_at.is_(None)).values(values)
+                )
+                if not is_there:
+                    message = f"Deleted {row.file} here. {row.deleted_why}"
+                    db.add(_event(row.id, self._clock(), "deleted", message))
+                    await asyncio.to_thread(remove_facts, self._folder / row.file)
 
     def _are_there(self, rows: Sequence[Row[*tuple[Any, ...]]]) -> list[bool]:
         return [self._is_there(row.file, row.size, was_missing=row.missing_since is not None) for row in rows]
@@ -529,7 +559,11 @@ def _finding(stream: Stream, found: Preview, why: str) -> Finding:
 
 def _found_or_lost(session_id: int, at: datetime, *, is_missing: bool) -> Event:
     message = "The recording is not where it was: somebody moved or removed it." if is_missing else "It is there again."
-    return Event(session_id=session_id, at=at, kind="missing" if is_missing else "there_again", message=message)
+    return _event(session_id, at, "missing" if is_missing else "there_again", message)
+
+
+def _event(session_id: int, at: datetime, kind: str, message: str) -> Event:
+    return Event(session_id=session_id, at=at, kind=kind, message=message)
 
 
 def _steady_clock() -> float:

@@ -448,6 +448,12 @@ class Sessions:
         async with self._database.write() as db:
             db.add(_event(session_id, self._clock(), kind, message))
 
+    async def done(self, session_ids: Iterable[int]) -> Sequence[Session]:
+        """Those of these sessions that are done."""
+        query = select(Session).where(Session.id.in_(session_ids), Session.state == SessionState.DONE)
+        async with self._database.read() as db:
+            return (await db.scalars(query)).all()
+
     async def enter_waiting(self, session_ids: Sequence[int]) -> None:
         """There is no room for these sessions; those that are due are shown as waiting."""
         if not session_ids:

@@ -7,17 +7,12 @@ from pathlib import Path
 import structlog
 
 from rolltape.disk import write_whole
+from rolltape.domain.setup_code import SHORTEST, bare
 
 LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # none that looks like another one
 GROUPS, GROUP = 3, 4  # 12 letters: 58 random bits
-SHORTEST = 8  # letters and digits of a code that somebody chose
 
 log = structlog.get_logger(__name__)
-
-
-def bare(code: str) -> str:
-    """A code as it is compared: without case, dashes and blanks."""
-    return "".join(char for char in code.upper() if char.isalnum())
 
 
 class SetupCode:

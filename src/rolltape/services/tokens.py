@@ -10,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from rolltape.domain.errors import InputError, NotFoundError
 from rolltape.domain.stream import LONGEST_TEXT, check_name
+from rolltape.domain.token import PREFIX
 from rolltape.domain.units import HOUR
 from rolltape.domain.user import Token
 from rolltape.services.clock import Clock
 from rolltape.services.operations import operation
 from rolltape.store import NO_ANSWER, Database
 
-PREFIX = "rt_"  # so that a token is recognised where it should not be
 SEEN_EVERY = HOUR  # how exactly it is known when a token was used; each time is a write
 
 

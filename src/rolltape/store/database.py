@@ -11,12 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import event, make_url
+from sqlalchemy import event, inspect, make_url
 from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext, create_engine
 from sqlalchemy.exc import DatabaseError as SomeDatabaseError
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
@@ -53,6 +48,13 @@ def is_no_answer(error: BaseException) -> bool:
     return isinstance(error, NO_ANSWER) or type(error) is SomeDatabaseError
 
 
+def is_full(error: BaseException) -> bool:
+    """Whether the disk of the database had no room left."""
+    cause = getattr(error, "orig", None)
+    codes = (getattr(cause, "sqlite_errorcode", None), getattr(cause, "sqlstate", None))
+    return sqlite3.SQLITE_FULL in codes or "53100" in codes  # PostgreSQL: disk_full
+
+
 class Database:
     """Transactions on the database at `url`. `db` is what a transaction is called by its users.
 
@@ -76,6 +78,7 @@ class Database:
             event.listen(self._engine.sync_engine, "connect", _prepare_sqlite)
             event.listen(self._engine.sync_engine, "begin", _begin_sqlite)
             event.listen(self._engine.sync_engine, "handle_error", _tell_damage(on_damage))
+            event.listen(self._engine.sync_engine, "handle_error", _give_up_read_only)
         self._writers = self._engine.execution_options(immediate=True)
         # One writer at a time in this process: waiting in line is cheaper and fairer than polling a lock.
         self._turn = asyncio.Lock()
@@ -149,37 +152,39 @@ def migrate_now(url: str, revision: str = "head") -> None:
     engine = sync_engine(url)
     if address.get_backend_name() == "sqlite":
         event.listen(engine, "connect", _put_off_foreign_keys)
-    config = _config()
     try:
-        scripts = ScriptDirectory.from_config(config)
-        present = _present_schema(engine, scripts)
-        if revision == "head" and present == scripts.get_current_head():
+        present = _present_schema(engine)
+        if revision == "head" and present == revisions()[0]:
             return  # nobody is kept waiting for nothing
+        if present is not None and present not in revisions():
+            raise DatabaseError(f"the database was made by a newer Rolltape than this one: its schema is {present}")
         with engine.execution_options(immediate=True).begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, revision)
+            _upgrade(connection, revision)
             if present is not None:
                 _check_foreign_keys(connection)
     except SQLAlchemyError as exc:
         shown = address.render_as_string(hide_password=True)
         raise DatabaseError(f"{shown}: the database cannot be used: {reason_of(exc)}") from exc
-    except CommandError as exc:
-        raise DatabaseError(f"the database was made by a newer Rolltape than this one: {exc}") from exc
     finally:
         engine.dispose()
 
 
-def _present_schema(engine: Engine, scripts: ScriptDirectory) -> str | None:
-    """The schema that the database has; None where it has none.
-
-    Raises:
-        CommandError: it is none that there was.
-    """
+def _present_schema(engine: Engine) -> str | None:
+    """The schema that the database has, by its own account; None where it has none."""
     with engine.connect() as connection:
-        present = MigrationContext.configure(connection).get_current_revision()
-    if present is not None:
-        scripts.get_revision(present)
-    return present
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one_or_none()
+
+
+def _upgrade(connection: Connection, revision: str) -> None:
+    from alembic import command  # a third of a start that most starts do not need
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
 
 
 def _check_foreign_keys(connection: Connection) -> None:
@@ -200,8 +205,8 @@ def sync_engine(url: str) -> Engine:
 
 
 def revisions() -> list[str]:
-    """The names of all schemas there were, the present one first."""
-    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
+    """The names of all schemas there were, the present one first: each migration's file begins with its number."""
+    return sorted((file.name[:4] for file in _MIGRATIONS.glob("versions/[0-9]*.py")), reverse=True)
 
 
 def address_of(url: str) -> URL:
@@ -216,12 +221,6 @@ def address_of(url: str) -> URL:
 def reason_of(error: SQLAlchemyError) -> str:
     """What the database itself says, in one line."""
     return " ".join(str(error.__cause__ or error).split())
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    return config
 
 
 def _with_driver(url: str, drivers: dict[str, str]) -> URL:
@@ -269,6 +268,17 @@ def _tell_damage(on_damage: Callable[[str], None]) -> Callable[[ExceptionContext
             on_damage(str(context.original_exception))
 
     return look
+
+
+def _give_up_read_only(context: ExceptionContext) -> None:
+    """Have a connection opened anew that can only read.
+
+    SQLite opens a file for reading where it cannot be opened for writing just then: no more files may be open, or the
+    disk is read-only for a while. Such a connection never writes again, so it must not stay for the next one who asks.
+    """
+    code = getattr(context.original_exception, "sqlite_errorcode", None)
+    if code is not None and code & 0xFF == sqlite3.SQLITE_READONLY:
+        context.is_disconnect = True
 
 
 def _begin_sqlite(connection: Connection) -> None:

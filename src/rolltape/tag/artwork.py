@@ -7,11 +7,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
-
-from PIL import Image, ImageOps, UnidentifiedImageError
+from typing import TYPE_CHECKING
 
 from rolltape.domain.errors import InputError
 from rolltape.domain.units import Bytes
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 LARGEST_UPLOAD = Bytes(10 * 1024 * 1024)
 MOST_PIXELS = 25_000_000  # 100 MB once decoded
@@ -42,6 +44,8 @@ def cover_jpeg(original: bytes) -> bytes:
     Raises:
         InputError: it is no image of the kinds above, too large, animated or damaged.
     """
+    from PIL import Image, ImageOps  # not before it is needed, see `load`
+
     with _opened(original) as image:
         image.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))  # a large JPEG is decoded at a fraction of its size
         upright = ImageOps.exif_transpose(image)
@@ -54,8 +58,10 @@ def cover_jpeg(original: bytes) -> bytes:
 
 
 @contextmanager
-def _opened(original: bytes) -> Iterator[Image.Image]:
+def _opened(original: bytes) -> Iterator["Image.Image"]:
     """The image, its measures judged but nothing decoded. What goes wrong in the block is told in a sentence."""
+    from PIL import Image, UnidentifiedImageError
+
     if len(original) > LARGEST_UPLOAD:
         raise InputError(_FIELD, f"The image is larger than {LARGEST_UPLOAD // 1024 // 1024} MB.")
     try:
@@ -74,7 +80,7 @@ def _opened(original: bytes) -> Iterator[Image.Image]:
         raise InputError(_FIELD, "The image is damaged: it cannot be read to its end.") from exc
 
 
-def _check_measures(image: Image.Image) -> None:
+def _check_measures(image: "Image.Image") -> None:
     if image.width * image.height > MOST_PIXELS:
         raise InputError(_FIELD, _too_many_pixels())
     if getattr(image, "is_animated", False):
@@ -85,7 +91,9 @@ def _too_many_pixels() -> str:
     return f"The image has more than {MOST_PIXELS // 1_000_000} million pixels."
 
 
-def _on_white(image: Image.Image) -> Image.Image:
+def _on_white(image: "Image.Image") -> "Image.Image":
+    from PIL import Image
+
     if not image.has_transparency_data:
         return image.convert("RGB")
     image = image.convert("RGBA")

@@ -9,8 +9,6 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
-from pathvalidate import sanitize_filename
-
 from rolltape.domain import pattern as patterns
 from rolltape.domain.errors import InputError
 
@@ -47,6 +45,8 @@ def file_path(pattern: str, values: Mapping[str, str], *, suffix: str = ".mp3") 
 
 def safe_part(text: str, limit: int) -> str:
     """One part of a path made of `text`, at most `limit` bytes; "" if nothing is left."""
+    from pathvalidate import sanitize_filename  # not before it is needed, see `load`
+
     text = unicodedata.normalize("NFC", text)
     text = "".join(_visible(char) for char in text)
     text = sanitize_filename(unicodedata.normalize("NFC", text), replacement_text="-", platform="universal")

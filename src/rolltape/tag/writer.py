@@ -2,31 +2,37 @@
 
 Never in place: Mutagen moves the audio to make room, and a kill in the middle of that destroys it (measured: during 7
 of its 10 writes). So it makes the tag in memory, and the audio follows it unchanged.
-
-Sources: id3.org, ID3v2.3.0 and ID3v2.4.0 native frames.
 """
 
 import hashlib
 import os
 from dataclasses import dataclass
 from datetime import datetime
-from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
-from urllib.parse import quote
+from typing import BinaryIO
 
-from mutagen import id3
+from rolltape.domain.units import Bytes, Seconds
 
-from rolltape.domain.address import mask
-from rolltape.domain.units import Bytes
-
-PADDING = Bytes(300 * 1024)  # makes tagging again instant: another cover fits without moving the audio
 BLOCK = 1024 * 1024  # bytes copied at a time
 
-_LANGUAGE = "eng"
-_UNPRINTED = "".join(map(chr, (*range(0x20), *range(0x7F, 0xA0))))
-_NO_CONTROLS = str.maketrans(_UNPRINTED, " " * len(_UNPRINTED))
-_NO_CONTROLS_BUT_LINES = {code: char for code, char in _NO_CONTROLS.items() if code != ord("\n")}
+
+@dataclass(frozen=True)
+class Measured:
+    """The account of a recording. Lengths are in seconds; None for what is not known.
+
+    `missing` is the length of all gaps, `silent_share` the share of the audio below -60 dBFS, `loudness` that after
+    EBU R128 in LUFS, `peak` the loudest sample, 0 to 1.
+    """
+
+    gaps: int
+    missing: Seconds
+    late: Seconds
+    short: Seconds
+    takes: int
+    longest_stall: Seconds | None = None
+    silent_share: float | None = None
+    loudness: float | None = None
+    peak: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class Tags:
     recorded: datetime
     coverage: float
     verdict: str
+    measured: Measured | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,8 @@ def write(audio: Path, part: Path, tags: Tags, cover: bytes | None, *, version: 
     Raises:
         OSError: it cannot be read or written. There is no `part` then.
     """
+    from rolltape.tag.frames import tag_bytes  # not before it is needed, see `load`
+
     tag = tag_bytes(tags, cover, version=version)
     part.unlink(missing_ok=True)
     with audio.open("rb") as source, part.open("xb") as target:
@@ -77,64 +86,6 @@ def write(audio: Path, part: Path, tags: Tags, cover: bytes | None, *, version: 
             part.unlink(missing_ok=True)
             raise
     return written
-
-
-def tag_bytes(tags: Tags, cover: bytes | None, *, version: int) -> bytes:
-    """The whole tag with its padding, ready to stand before the first frame."""
-    encoding = id3.Encoding.UTF16 if version == 3 else id3.Encoding.UTF8
-    tag = id3.ID3()
-    for frame in [*_texts(tags, encoding), *_moment(tags.recorded, version), *_source(tags.source_url)]:
-        tag.add(frame)
-    if cover is not None:
-        tag.add(id3.APIC(id3.Encoding.LATIN1, "image/jpeg", id3.PictureType.COVER_FRONT, "", cover))
-    made = BytesIO()
-    tag.save(made, v1=0, v2_version=version, padding=lambda _: PADDING)
-    return made.getvalue()
-
-
-def _texts(tags: Tags, encoding: int) -> list[id3.Frame]:
-    texts: dict[Any, str] = {
-        id3.TIT2: tags.title,
-        id3.TPE1: tags.artist,
-        id3.TALB: tags.album,
-        id3.TPE2: tags.album_artist,
-        id3.TCON: tags.genre,
-        id3.TRSN: tags.station,
-        id3.TRCK: str(tags.track) if tags.track > 0 else "",
-    }
-    frames: list[id3.Frame] = [kind(encoding, [text]) for kind, value in texts.items() if (text := _line(value))]
-    notes = {"COVERAGE": f"{tags.coverage:.4f}", "VERDICT": _line(tags.verdict)}
-    frames += [id3.TXXX(encoding, name, [value]) for name, value in notes.items() if value]
-    if comment := _clean(tags.comment, _NO_CONTROLS_BUT_LINES):
-        frames.append(id3.COMM(encoding, _LANGUAGE, "", [comment]))
-    return frames
-
-
-def _moment(recorded: datetime, version: int) -> list[id3.Frame]:
-    """Date and time of the planned start. Mutagen's own conversion to v2.3 leaves the time out on the full hour."""
-    if version == 4:
-        return [id3.TDRC(id3.Encoding.LATIN1, [f"{recorded:%Y-%m-%dT%H:%M}"])]
-    return [
-        id3.TYER(id3.Encoding.LATIN1, [f"{recorded:%Y}"]),
-        id3.TDAT(id3.Encoding.LATIN1, [f"{recorded:%d%m}"]),
-        id3.TIME(id3.Encoding.LATIN1, [f"{recorded:%H%M}"]),
-    ]
-
-
-def _source(url: str) -> list[id3.Frame]:
-    """The address without its secrets. The frame is in Latin-1, so what is not ASCII is escaped."""
-    address = _line(mask(_line(url))) if url else ""
-    return [id3.WOAS(quote(address, safe="!#$%&'()*+,/:;=?@[]~"))] if address else []
-
-
-def _line(text: str) -> str:
-    """`text` on one line, without what no tag can hold."""
-    return _clean(text, _NO_CONTROLS)
-
-
-def _clean(text: str, controls: dict[int, int]) -> str:
-    valid = text.encode("utf-8", "replace").decode("utf-8")  # half a surrogate pair is no character
-    return valid.translate(controls).strip()
 
 
 def _copy(tag: bytes, source: BinaryIO, target: BinaryIO) -> Written:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from rolltape.disk import NO_INODES, reason, sync_folder
+from rolltape.disk import NO_INODES, reason, sync_name
 from rolltape.domain.destination import DestinationFields, HostKey
 from rolltape.domain.errors import TargetError
 from rolltape.domain.transfer import Proof, Receipt
@@ -120,14 +120,18 @@ class LocalPlace:
         with self._translated(final):
             try:
                 os.link(old, new)  # a rename would replace what is there
-                old.unlink()
             except FileExistsError:
                 raise
             except OSError:  # no hard links on this file system
                 if new.exists() or new.is_symlink():
                     raise problems.name_taken(self.shown(final)) from None
                 old.rename(new)
-            sync_folder(new.parent)
+            else:
+                old.unlink()  # not above: that it fails does not mean that something else has the name
+
+    def settle(self, path: PurePosixPath) -> None:
+        with self._translated(path):
+            sync_name(self._folder / path, self._folder)
 
     def remove(self, path: PurePosixPath) -> None:
         with self._translated(path):

@@ -75,6 +75,9 @@ class Place(Protocol):
     def publish(self, part: PurePosixPath, final: PurePosixPath) -> None:
         """Rename, never over something else: `TargetRefused` ("name_taken") then."""
 
+    def settle(self, path: PurePosixPath) -> None:
+        """Make the name of a file durable, and those of its folders, as far as the place can."""
+
     def remove(self, path: PurePosixPath) -> None:
         """Delete a file, if it is there."""
 
@@ -93,6 +96,7 @@ def hand_over(place: Place, delivery: Delivery, on_progress: Callable[[Bytes], N
         if proof is None:
             place.make_folders(delivery.name.parent)
             proof = _send(place, delivery, file, on_progress)
+        place.settle(delivery.name)  # also after an attempt that was cut off after the rename
     on_progress(delivery.size)
 
     return Receipt(

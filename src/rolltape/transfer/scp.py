@@ -94,6 +94,9 @@ class ShellPlace:
             raise problems.name_taken(self.shown(final))
         self._check(outcome, final)
 
+    def settle(self, path: PurePosixPath) -> None:
+        """The server brings names to its disk in its own time."""
+
     def remove(self, path: PurePosixPath) -> None:
         self._run(shell.remove(self.full_path(path)), path)
 

@@ -122,6 +122,9 @@ class SftpPlace:
                     raise
                 self._client.posix_rename(self._path(part), self._path(final))
 
+    def settle(self, path: PurePosixPath) -> None:
+        """SFTP has no way to sync a folder."""
+
     def remove(self, path: PurePosixPath) -> None:
         with self._translated(path):
             try:

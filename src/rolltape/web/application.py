@@ -27,7 +27,7 @@ from rolltape.domain.errors import (
     TooManyAttempts,
 )
 from rolltape.services import Services
-from rolltape.store import is_no_answer
+from rolltape.store import is_full, is_no_answer
 from rolltape.web import api, live, pages, static_files
 from rolltape.web.access import LoginCookie
 from rolltape.web.api import metrics, system
@@ -73,7 +73,7 @@ def create(
 @cache
 def routes() -> FastAPI:
     """All routes, open to everybody. They hold nothing: whom they serve comes with each request."""
-    app = FastAPI(
+    app = _Api(
         title="Rolltape",
         version=__version__,
         openapi_url="/api/openapi.json",
@@ -95,6 +95,16 @@ def routes() -> FastAPI:
     app.add_exception_handler(SQLAlchemyError, _on_database_error)
     app.add_exception_handler(Exception, _on_surprise)
     return app
+
+
+class _Api(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """The document, from routes made for it: to describe what each can answer takes a fifth of a start."""
+        if self.openapi_schema is None:
+            described = FastAPI(title=self.title, version=self.version)
+            described.include_router(api.router(described=True))
+            self.openapi_schema = described.openapi()
+        return self.openapi_schema
 
 
 class _Knowing:
@@ -164,6 +174,10 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 async def _on_database_error(request: Request, error: Exception) -> Response:
     if not is_no_answer(error):
         return await _on_surprise(request, error)
+    if is_full(error):
+        log.error("the disk of the database is full", exc_info=error, action="database_full")
+        message = "The disk of the database is full; nothing was changed. Recordings go on."
+        return _answer(request, 507, "database_full", message)
     log.error("the database did not answer", exc_info=error, action="database_failed")
     answer = _answer(request, 503, "database", "The database does not answer at the moment; nothing was changed.")
     answer.headers["Retry-After"] = "5"

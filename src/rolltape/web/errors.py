@@ -34,7 +34,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
         422: "A field has a value that cannot be used",
         429: "Too many wrong passwords; Retry-After says how many seconds to wait",
         503: "The database does not answer",
-        507: "The folder of backups cannot be written, or the database not be changed",
+        507: "There is no room: the disk of the database is full, or the folder of backups cannot be written",
     }.items()
 }
 

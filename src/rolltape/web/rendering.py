@@ -3,6 +3,7 @@
 import hashlib
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from math import log10
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlencode
@@ -24,6 +25,7 @@ from rolltape.services.lost import words
 from rolltape.web.words import called, sentence
 
 STATIC = Path(__file__).parent / "static"
+REAL_TIME = 0.02  # of the speed; what is nearer to it plays as it should
 ZONE_COOKIE = "rolltape_zone"  # the reader's time zone; the browser tells it
 
 # What a redirect says on the page it leads to. The address carries the name only.
@@ -185,6 +187,23 @@ def percent(share: float | None) -> str:
     return "100 %" if share >= 1 else f"{int(share * 1000) / 10:g} %"
 
 
+def played(speed: float) -> str:
+    """How fast audio comes, against how fast it plays."""
+    if abs(speed - 1) < REAL_TIME:
+        return "The audio comes as fast as it plays."
+    return f"The audio comes at {speed:.0%} of the speed that it plays at.".replace("%", " %")
+
+
+def loudness(value: float) -> str:
+    """Like "−23.0 LUFS"."""
+    return f"{value:.1f} LUFS".replace("-", "−")
+
+
+def decibels(peak: float) -> str:
+    """A sample, 0 to 1, like "−1.2 dBFS"."""
+    return f"{20 * log10(peak):.1f} dBFS".replace("-0.0", "0.0").replace("-", "−")
+
+
 def distance(at: datetime, now: datetime) -> str:
     """How far off a moment is: "in 1 h 19 min", "3 d ago"."""
     away = at - now
@@ -224,6 +243,9 @@ _templates.filters |= {
     "size": size,
     "bit_rate": bit_rate,
     "percent": percent,
+    "played": played,
+    "loudness": loudness,
+    "decibels": decibels,
     "distance": distance,
     "plural": plural,
     "masked": mask,

@@ -8,24 +8,11 @@ import hashlib
 import os
 
 from rolltape.domain.errors import InputError
-
-SHORTEST_PASSPHRASE = 8  # characters
-LONGEST_PASSPHRASE = 1000
+from rolltape.domain.passphrase import LONGEST_PASSPHRASE, check_passphrase
 
 _MAGIC = b"ROLLTAPE SECRETS 1\n"
 _SALT, _NONCE = 16, 12  # bytes
 _COST = {"n": 2**16, "r": 8, "p": 2, "maxmem": 80 * 1024**2, "dklen": 32}  # 64 MB and half a second
-
-
-def check_passphrase(passphrase: str) -> None:
-    """
-    Raises:
-        InputError: it is too short to protect anything, or too long.
-    """
-    if len(passphrase) < SHORTEST_PASSPHRASE:
-        raise InputError("passphrase", f"A passphrase has at least {SHORTEST_PASSPHRASE} characters.")
-    if len(passphrase) > LONGEST_PASSPHRASE:
-        raise InputError("passphrase", f"A passphrase has at most {LONGEST_PASSPHRASE} characters.")
 
 
 def seal(content: bytes, passphrase: str, *, about: bytes) -> bytes:

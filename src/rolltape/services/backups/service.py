@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from rolltape import tag
 from rolltape.domain.errors import BackupError, InputError, RolltapeError
+from rolltape.domain.passphrase import check_passphrase
 from rolltape.domain.preference import PreferenceFields
 from rolltape.domain.stream import Stream
 from rolltape.domain.take import takes_folder
@@ -40,7 +41,7 @@ from rolltape.services.backups.folder import Backup, Folder, finish
 from rolltape.services.backups.hiding import KEPT, SEALED, Hiding, Secrets, keys_in, read_secrets
 from rolltape.services.backups.merging import Choices, Merge, read_present
 from rolltape.services.backups.placing import EMPTIED, check_is_idle, put_in_place
-from rolltape.services.backups.seal import check_passphrase, seal, unseal
+from rolltape.services.backups.seal import seal, unseal
 from rolltape.services.clock import BUILT, Clock
 from rolltape.store import Database, DatabaseError, revisions
 from rolltape.store.snapshot import Fresh, JsonRow, Snapshot, revision_of, snapshot

@@ -37,6 +37,7 @@ OCCASIONS = {
     "little_space": Occasion.DISK,
     "few_inodes": Occasion.DISK,
     "space_forecast": Occasion.DISK,
+    "halted": Occasion.DISK,
     "destination_refuses": Occasion.DESTINATION,
     "destination_unreachable": Occasion.DESTINATION,
     "database_moved": Occasion.DATABASE,

@@ -4,8 +4,8 @@ from alembic import context
 
 from rolltape.domain import (  # noqa: F401 (the tables)
     destination,
+    kept_preference,
     notification,
-    preference,
     schedule,
     session,
     stream,

@@ -109,8 +109,9 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any], int], ...] = (
 )
 
 
-def router() -> APIRouter:
-    api = APIRouter(prefix="/api", responses=RESPONSES)
+def router(*, described: bool = False) -> APIRouter:
+    """All routes; `described` with what any of them can answer beside its result, which only the document needs."""
+    api = APIRouter(prefix="/api", responses=RESPONSES if described else None)
     for method, path, handler, status in ROUTES:
         noun = path.split("/")[1]
         name = f"{noun}_{handler.__name__}"

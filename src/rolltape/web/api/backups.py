@@ -7,8 +7,8 @@ from fastapi import Path, Query, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from rolltape.domain.passphrase import LONGEST_PASSPHRASE
 from rolltape.services.backups import Backup, Change, Named, Outlook, Reason
-from rolltape.services.backups.seal import LONGEST_PASSPHRASE
 from rolltape.web.params import After, Limit, Listing, With
 from rolltape.web.upload import UploadForm
 

@@ -49,6 +49,45 @@ class GapAnswer(BaseModel):
     position: float | None = None
 
 
+class SilenceAnswer(BaseModel):
+    """A stretch of audio below -60 dBFS; `start` counts from the start of the audio. In seconds."""
+
+    start: float
+    length: float
+
+
+class TitleAnswer(BaseModel):
+    """What the station said was on the air from `start` on, in seconds from the start of the audio."""
+
+    start: float
+    title: str
+
+
+class AccountAnswer(BaseModel):
+    """What became of the window of a session; lengths in seconds, null for what is not known.
+
+    `verdicts` are all that hold, the one that counts first. `planned` is the length of the window, `recorded` the
+    audio in it; `late` and `short` are missing at the planned start and end. `longest_stall` is the longest time for
+    which no audio came, between the first and the last. `silent_share` is the share of the audio below -60 dBFS, 0 to
+    1; `silences` are the stretches of two seconds or more, the longest 500. `loudness` is that of the whole after
+    EBU R128, in LUFS, null for silence; `peak` the loudest sample, 0 to 1. `ends` is when the last of it was on the
+    air.
+    """
+
+    verdicts: list[str] = []
+    planned: float | None = None
+    recorded: float | None = None
+    late: float | None = None
+    short: float | None = None
+    longest_stall: float | None = None
+    silent_share: float | None = None
+    silences: list[SilenceAnswer] | None = None
+    loudness: float | None = None
+    peak: float | None = None
+    titles: list[TitleAnswer] = []
+    ends: datetime | None = None
+
+
 class RecordingAnswer(BaseModel):
     file: str
     size: int
@@ -61,12 +100,18 @@ class RecordingAnswer(BaseModel):
 
 
 class LiveAnswer(BaseModel):
-    """What a session that records tells meanwhile."""
+    """What a session that records tells meanwhile.
+
+    `speed` is how fast audio came over the last minute, 1 for as fast as it plays, null where that is not known;
+    `stall` the longest time for which none came, in seconds.
+    """
 
     bit_rate: int | None
     title: str | None
     gaps: int
     connected: bool
+    speed: float | None = None
+    stall: float | None = None
 
 
 class SessionAnswer(BaseModel):
@@ -84,7 +129,7 @@ class SessionAnswer(BaseModel):
     recorded: float
     coverage: float | None
     gaps: list[GapAnswer]
-    account: dict[str, Any] | None
+    account: AccountAnswer | None
     takes: int
     live: LiveAnswer | None
     title: str | None
@@ -236,7 +281,7 @@ def _answer(session: Session, transfers: list[Transfer]) -> SessionAnswer:
         recorded=session.recorded or 0.0,
         coverage=session.coverage,
         gaps=[GapAnswer(**gap) for gap in session.gaps or []],
-        account=session.account,
+        account=AccountAnswer.model_validate(session.account) if session.account else None,
         takes=session.take_count or 0,
         live=LiveAnswer(**session.live) if session.live else None,
         title=session.title,

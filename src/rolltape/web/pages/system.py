@@ -71,6 +71,7 @@ async def about(request: Request, services: With) -> HTMLResponse:
         request,
         "system/about.html",
         ffmpeg=await services.health.ffmpeg_version(),
+        cage=services.health.ffmpeg_cage,
         python=sys.version.partition(" ")[0],
         libraries=libraries(),
         vendored=vendored(),

@@ -1,0 +1,242 @@
+"""Nothing lost and nothing doubled: recordings of a station whose every frame is known, held against it."""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rolltape.capture import CaptureSettings, Recorder
+from rolltape.domain.recording import Verdict
+from rolltape.process.join import join
+from tests.capture.conftest import Recorded, plan
+from tests.capture.test_recorder import recording, wait_for
+from tests.known_stream import Count, KnownStream, known_aac, known_mp3
+from tests.servers.known import KnownStation, another_station, known_station
+
+FRAME = 1152 / 44100  # s
+
+
+@pytest.fixture
+def station() -> Iterator[KnownStation]:
+    with known_station(known_mp3()) as station:
+        yield station
+
+
+def start(
+    recorded: Recorded, station: KnownStation, settings: CaptureSettings, seconds: float, **fields: Any
+) -> Recorder:
+    what = plan(station.url, seconds, **fields)
+    return Recorder(what, recorded.folder, settings, on_event=recorded.events.append)
+
+
+def has(recorder: Recorder, seconds: float) -> asyncio.Task[None]:
+    return asyncio.create_task(wait_for(lambda: recorder.progress.recorded > seconds))
+
+
+def finished(recorded: Recorded, stream: KnownStream, out: Path) -> Count:
+    """What is in the finished MP3, but for its first half second (where the window lies is a matter of the clock)."""
+    join(recorded.account.cuts, recorded.folder, out)
+    return stream.count(out)
+
+
+async def test_a_cut_costs_and_doubles_nothing(
+    station: KnownStation, tmp_path: Path, settings: CaptureSettings
+) -> None:
+    recorded = Recorded(tmp_path / "session")
+    recorder = start(recorded, station, settings, 6)
+    async with recording(recorder) as task:
+        for seconds, is_reset in ((1, False), (2, True), (3, False)):
+            await has(recorder, seconds)
+            station.cut(reset=is_reset)
+        await task
+
+    assert recorded.kinds.count("spliced") == 3
+    assert recorded.account.takes == 4
+    assert recorded.account.gaps == ()
+    assert recorded.account.verdict is Verdict.COMPLETE
+    assert station.air.stream.count(recorded.folder / "take-001.mp3").is_perfect
+    assert finished(recorded, station.air.stream, tmp_path / "finished.mp3").is_perfect
+
+
+async def test_aac_is_spliced_as_well(tmp_path: Path, settings: CaptureSettings) -> None:
+    recorded = Recorded(tmp_path / "session")
+    with known_station(known_aac()) as station:
+        recorder = start(recorded, station, settings, 4)
+        async with recording(recorder) as task:
+            await has(recorder, 2)
+            station.cut()
+            await task
+
+    assert recorded.kinds.count("spliced") == 1
+    assert station.air.stream.count(recorded.folder / "take-001.aac").is_perfect
+
+
+async def test_another_address_of_the_same_audio_goes_on_although_it_is_behind(
+    station: KnownStation, tmp_path: Path, settings: CaptureSettings
+) -> None:
+    recorded = Recorded(tmp_path / "session")
+    with another_station(station.air, behind=2) as second:
+        recorder = start(recorded, station, settings, 6, fallback_urls=[second.url])
+        async with recording(recorder) as task:
+            await has(recorder, 2)
+            station.is_down = True
+            station.cut()
+            await task
+
+    assert recorded.kinds.count("spliced") == 1
+    assert recorded.account.verdict is Verdict.COMPLETE
+    assert station.air.stream.count(recorded.folder / "take-001.mp3").is_perfect
+
+
+async def test_a_later_run_goes_on_at_the_first_unseen_frame_also_behind_a_torn_one(
+    station: KnownStation, tmp_path: Path, settings: CaptureSettings
+) -> None:
+    recorded = Recorded(tmp_path / "session")
+    what = plan(station.url, 7)
+    first = Recorder(what, recorded.folder, settings, on_event=recorded.events.append)
+    async with recording(first) as task:
+        await has(first, 2)
+        task.cancel()
+        await asyncio.wait([task])
+    take, journal = recorded.folder / "take-001.mp3", recorded.folder / "journal.jsonl"
+    # As after a power cut: the end of the take and of the journal are not on the disk.
+    os.truncate(take, take.stat().st_size - 1000)
+    journal.write_text("\n".join(journal.read_text().splitlines()[:-1]) + '\n{"event": "clo')
+
+    await Recorder(what, recorded.folder, settings, on_event=recorded.events.append).run()
+
+    assert recorded.kinds.count("spliced") == 1
+    assert recorded.account.gaps == ()
+    assert station.air.stream.count(take).is_perfect
+
+
+async def test_a_gap_that_the_server_does_not_fill_is_as_long_as_the_account_says(
+    tmp_path: Path, settings: CaptureSettings
+) -> None:
+    recorded = Recorded(tmp_path / "session")
+    with known_station(known_mp3(), burst=16000) as station:
+        recorder = start(recorded, station, settings, 8)
+        async with recording(recorder) as task:
+            await has(recorder, 2)
+            station.is_down = True
+            station.cut()
+            await asyncio.sleep(2)  # that is the outage
+            station.is_down = False
+            await task
+
+    count = finished(recorded, station.air.stream, tmp_path / "finished.mp3")
+    (gap,) = recorded.account.gaps
+    assert count.lost_seconds == pytest.approx(gap.length, abs=0.05)
+    assert count.doubled == ()
+    assert count.broken == 0
+
+
+async def test_in_silence_nothing_is_lost_or_doubled_either(tmp_path: Path, settings: CaptureSettings) -> None:
+    recorded = Recorded(tmp_path / "session")
+    silent = known_mp3(60, sample_rate=48000, silence=(0, 60))
+    with known_station(silent) as station:
+        recorder = start(recorded, station, settings, 6)
+        async with recording(recorder) as task:
+            await has(recorder, 2)
+            station.cut()
+            await task
+
+    assert recorded.kinds.count("spliced") == 1
+    (take,) = recorded.journal.takes
+    assert take.size == pytest.approx(take.duration * 16000, abs=1000)
+    assert (take.ends - recorded.account.cuts[-1].ends).total_seconds() < 0.6  # it is as long as it should be
+
+
+async def test_a_burst_of_two_minutes_is_understood(tmp_path: Path, settings: CaptureSettings) -> None:
+    recorded = Recorded(tmp_path / "session")
+    with known_station(known_mp3(300), burst=118 * 16000) as station:
+        recorder = start(recorded, station, settings, 4)
+        async with recording(recorder) as task:
+            await has(recorder, 1)
+            station.cut()
+            await task
+
+    assert recorded.kinds.count("spliced") == 1
+    assert station.air.stream.count(recorded.folder / "take-001.mp3").is_perfect
+
+
+async def test_a_connection_that_falls_silent_is_taken_over_by_a_second_one(
+    station: KnownStation, tmp_path: Path, settings: CaptureSettings
+) -> None:
+    recorded = Recorded(tmp_path / "session")
+    recorder = start(recorded, station, settings, 7)
+    async with recording(recorder) as task:
+        await has(recorder, 1)
+        station.stall()
+        await task
+
+    assert "changed_over" in recorded.kinds
+    assert "lost" not in recorded.kinds
+    assert recorded.account.gaps == ()
+    assert station.visits == 2
+    assert station.air.stream.count(recorded.folder / "take-001.mp3").is_perfect
+
+
+async def test_a_source_that_pauses_is_waited_for_by_both_connections(
+    station: KnownStation, tmp_path: Path, settings: CaptureSettings
+) -> None:
+    recorded = Recorded(tmp_path / "session")
+    recorder = start(recorded, station, settings, 9)
+    async with recording(recorder) as task:
+        await has(recorder, 1)
+        station.air.since += 3  # for so long nothing new is on the air
+        await task
+
+    assert station.visits == 2
+    count = station.air.stream.count(recorded.folder / "take-001.mp3")
+    assert (count.doubled, count.broken) == ((), 0)
+    assert recorded.error is None
+
+
+async def test_a_format_that_changes_begins_a_take_and_is_told(
+    station: KnownStation, tmp_path: Path, settings: CaptureSettings
+) -> None:
+    recorded = Recorded(tmp_path / "session")
+    with known_station(known_mp3(60, sample_rate=48000)) as other:
+        recorder = start(recorded, station, settings, 6, fallback_urls=[other.url])
+        async with recording(recorder) as task:
+            await has(recorder, 2)
+            station.is_down = True
+            station.cut()
+            await task
+
+    first, second = recorded.journal.takes
+    assert (first.format.sample_rate, second.format.sample_rate) == (44100, 48000)
+    assert sum(event.kind == "format" for event in recorded.events) == 2
+
+
+async def test_shows_back_to_back_and_overlapping_ones_have_all_their_minutes(
+    station: KnownStation, tmp_path: Path, settings: CaptureSettings
+) -> None:
+    began, now = time.monotonic(), datetime.now(UTC)
+    windows = {"first": (-2, 2), "second": (2, 5), "over both": (-1, 4)}  # s from now; the burst reaches back to -4
+    shows = {name: Recorded(tmp_path / name) for name in windows}
+    plans = {
+        name: plan(station.url, 1, now=False).model_copy(
+            update={"start": now + timedelta(seconds=start), "end": now + timedelta(seconds=end)}
+        )
+        for name, (start, end) in windows.items()
+    }
+    async with asyncio.TaskGroup() as group:
+        for name, show in shows.items():
+            group.create_task(Recorder(plans[name], show.folder, settings, on_event=show.events.append).run())
+
+    air = station.air
+    counts = {name: finished(show, air.stream, tmp_path / f"{name}.mp3") for name, show in shows.items()}
+    for name, (start, end) in windows.items():
+        wanted = air.between(began + start, began + end)
+        assert counts[name].is_perfect
+        assert counts[name].first == pytest.approx(wanted.start, abs=4)
+        assert counts[name].last == pytest.approx(wanted.stop - 1, abs=4)
+        assert shows[name].account.verdict is Verdict.COMPLETE
+    assert counts["second"].first - counts["first"].last == pytest.approx(1, abs=4)
