@@ -41,7 +41,7 @@ def test_pieces_are_laid_behind_one_another():
 def test_a_silence_over_a_border_is_one():
     whole = together([heard(10, (8, 10)), heard(10, (0, 10)), heard(10, (0, 1), (3, 4))])
 
-    assert [*map(str, whole.silences)] == ["(8, 21)", "(23, 24)"]
+    assert whole.silences == ((Seconds(8), Seconds(21)), (Seconds(23), Seconds(24)))
 
 
 def test_of_nothing_nothing_is_silent():

@@ -312,3 +312,15 @@ def test_frames_over_the_border_of_two_blocks_are_found(mp3: Take, out: Path, mo
         monkeypatch.setattr("rolltape.process.frames.BLOCK", block)
         join([cut(take, 1.2, 3), cut(take, 0.1, 4)], HERE, out)
         assert out.read_bytes() == at_once
+
+
+def test_behind_an_encoders_header_of_another_mode_no_frame_is_lost(make: Callable[..., Path], out: Path):
+    options = ["-ac", "2", "-c:a", "libmp3lame", "-q:a", "2", "-write_xing", "1", "-id3v2_version", "0"]
+    headed = make("headed.mp3", options)
+    assert header_at(headed.read_bytes()).mode == 0  # type: ignore[union-attr]
+
+    joined = join([cut(headed, 0.5, 3)], HERE, out)
+
+    assert header_at(frames_of(out)[1]).mode == 1  # type: ignore[union-attr]
+    assert len(judges.pcm(out)) == round(joined.duration * 44100)
+    judges.assert_sound(out)
