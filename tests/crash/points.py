@@ -19,7 +19,7 @@ from tests.crash.shim import CHANGES, Call, Kind, Strike
 from tests.crash.steps import STEPS, Step, Tools, make_audio
 from tests.servers.sshd import sshd
 
-PATIENCE = 60  # s for one run; it takes a fraction of one
+PATIENCE = 180  # s for one run, or to load everything; on a quiet machine it takes a fraction of one, or two
 SFTP_SERVER = "/usr/lib/openssh/sftp-server"
 
 
@@ -82,7 +82,7 @@ class Worker:
         self._steps: dict[str, _Prepared] = {}
         self._log = folder / "calls"
         self._plan = plan
-        environment = os.environ | {"LD_PRELOAD": str(library), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = os.environ | {"LD_PRELOAD": str(library)}
         words = [sys.executable, "-m", "tests.crash.child", str(self._data), tools.ffmpeg]
         with (folder / "errors").open("wb") as errors:
             self._child = subprocess.Popen(
@@ -91,6 +91,9 @@ class Worker:
             )  # fmt: skip
         self._unread = b""
         self.meanwhile: Callable[[Path], object] = lambda _data: None  # done between the fault and the way on
+
+    def wait(self) -> None:
+        """Return once it has loaded everything."""
         assert self._hear() == {"ready": True}
 
     def close(self) -> None:
@@ -207,6 +210,7 @@ def worker(folder: Path, ffmpeg: str) -> Iterator[Worker]:
     with sshd(folder / "sshd", sftp=sftp) as server:
         made = Worker(folder, Tools(ffmpeg, make_audio(folder / "audio", ffmpeg), server), library, plan)
         try:
+            made.wait()
             yield made
         finally:
             made.close()

@@ -16,6 +16,7 @@ from rolltape.domain.units import Hertz, Seconds
 
 CONFIRM = 3  # headers in a row that must agree before bytes are taken for frames
 LONGEST_HEADER = 7  # bytes, of ADTS
+ID3_HEADER = 10  # bytes
 
 _BIT_RATES_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # kbit/s, MPEG-1 layer III
 _BIT_RATES_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)  # kbit/s, MPEG-2 and 2.5 layer III
@@ -54,12 +55,17 @@ class FrameReader:
         self._header = HEADERS[codec]
         self._rest = b""  # not yet known to be whole frames
         self._format: AudioFormat | None = None  # None: not in step with the frames
-        self._tag_left = 0  # bytes of an ID3 tag still to come
+        self._is_start = True  # of the stream: an ID3 tag may come
+        self._tag_left = 0  # bytes of it still to come
         self.junk = 0
 
     def feed(self, data: bytes) -> list[Frames]:
         """The frames that are whole by now: one piece, or several where the format changes or there was junk."""
-        data = self._without_tag(self._rest + data if self._rest else data)
+        data = self._rest + data if self._rest else data
+        if self._is_start and len(data) < ID3_HEADER and b"ID3".startswith(data[:3]):
+            self._rest = data
+            return []
+        data = self._without_tag(data)
         found: list[Frames] = []
         position = 0
         while True:
@@ -155,8 +161,9 @@ class FrameReader:
 
     def _without_tag(self, data: bytes) -> bytes:
         """`data` without the ID3 tag that some servers send first."""
-        if self._format is None and not self._tag_left and data[:3] == b"ID3" and len(data) >= 10:
-            self._tag_left = id3_size(data)
+        if self._is_start:
+            self._is_start = False
+            self._tag_left = id3_size(data) if data[:3] == b"ID3" else 0
         if self._tag_left:
             skip = min(self._tag_left, len(data))
             self._tag_left -= skip
