@@ -10,11 +10,12 @@ from sqlalchemy import func, select, update
 
 from rolltape import services
 from rolltape.domain.errors import ConflictError, InputError, NotFoundError, TooManyAttempts
+from rolltape.domain.setup_code import SHORTEST, bare
 from rolltape.domain.units import Seconds
 from rolltape.domain.user import Attempts, Login, User
 from rolltape.services.back_off import LONGEST_WAIT, by_name, by_peer, wait_after
 from rolltape.services.passwords import Passwords
-from rolltape.services.setup_code import LETTERS, SHORTEST, bare
+from rolltape.services.setup_code import LETTERS
 from rolltape.services.users import Users, Visitor
 from tests.services.conftest import HASHER, Bench
 
