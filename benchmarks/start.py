@@ -13,6 +13,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -39,8 +40,7 @@ def main() -> None:
         }  # fmt: skip
         subprocess.run([*ROLLTAPE, "token", "create", "first"], env=env, check=True, stdout=subprocess.DEVNULL)
         for command in COMMANDS:
-            took = median(partial(cpu_of, command.split(), env), times)
-            print(f"{command:40} {took:6.2f} s")
+            print(f"{command:40} {median(partial(cpu_of, command.split(), env), times):6.2f} s")
         ready, later, memory = zip(*(service(env) for _ in range(times)), strict=True)
         print(f"{'serve, until it answers':40} {statistics.median(ready):6.2f} s")
         print(f"{f'serve, {IDLE} s later':40} {statistics.median(later):6.2f} s")

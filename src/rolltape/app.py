@@ -357,7 +357,7 @@ async def _serve(settings: Settings, end: asyncio.Event) -> bool:
         proxy_headers=False, access_log=False, ws="none", http=web.Connection, limit_concurrency=most_connections,
     )  # fmt: skip
     server = uvicorn.Server(config)
-    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]  # our handlers come first
+    server.capture_signals = contextlib.nullcontext  # type: ignore[assignment, method-assign]  # our handlers come first
     try:
         await _start(app, end)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
