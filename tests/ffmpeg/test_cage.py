@@ -145,6 +145,20 @@ async def test_ffmpeg_works_in_it(which: str, ffmpeg: str, tmp_path: Path) -> No
     assert (tmp_path / "x.mp3").stat().st_size > 10_000
 
 
+async def test_a_script_may_start_what_it_names(tmp_path: Path, ffmpeg: str) -> None:
+    script, work = tmp_path / "ffmpeg", tmp_path / "work"
+    work.mkdir()
+    script.write_text(f'#!/bin/sh\ncat {tmp_path}/ffmpeg-secret\nexec "{ffmpeg}" "$@"\n')
+    script.chmod(0o700)
+    (tmp_path / "ffmpeg-secret").write_text("secret")
+
+    code, output, words = await run_to_end(str(script), ["-version"], folder=work)
+
+    assert code == 0
+    assert output.startswith("ffmpeg version")
+    assert words.endswith("ffmpeg-secret: Permission denied")
+
+
 WITHOUT = """
 import asyncio, ctypes, json, struct, sys
 from pathlib import Path

@@ -5,8 +5,10 @@ the system, one folder to write into, the ports that it has to connect to, and s
 parent. All that can be prepared is prepared before the fork: a child of a process with threads must not do much.
 """
 
+import contextlib
 import ctypes
 import os
+import re
 import resource
 import signal
 from collections.abc import Iterable
@@ -38,6 +40,8 @@ _READABLE = (
     "/etc/ssl/certs", "/etc/ssl/cert.pem", "/etc/ssl/openssl.cnf", "/etc/pki/tls/certs", "/etc/pki/tls/openssl.cnf",
     "/etc/pki/ca-trust/extracted", "/etc/crypto-policies",
 )  # fmt: skip
+_SCRIPT = 16 * 1024  # bytes of a script that are looked at
+_PATH = re.compile(rb"/[^\s\"'`$;|&<>()]+")
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 
@@ -130,9 +134,9 @@ def _limits(*, has_end: bool) -> Iterable[tuple[int, int]]:
 
 
 def _paths(program: str, folder: Path, authorities: str | None) -> Iterable[tuple[str, int]]:
-    real = os.path.realpath(program)
-    yield real, landlock.RUN
-    yield str(Path(real).parent.parent / "lib"), landlock.RUN  # libraries that came with it
+    for file in _programs(os.path.realpath(program)):
+        yield file, landlock.RUN
+        yield str(Path(file).parent.parent / "lib"), landlock.RUN  # libraries that came with it
     yield str(folder), landlock.WRITE
     yield "/dev/null", landlock.WRITE
     if authorities is not None:
@@ -141,6 +145,16 @@ def _paths(program: str, folder: Path, authorities: str | None) -> Iterable[tupl
         yield path, landlock.RUN
     for path in _READABLE:
         yield path, landlock.READ
+
+
+def _programs(program: str) -> tuple[str, ...]:
+    """The program, and, if it is a script, those that it names by their whole path."""
+    with contextlib.suppress(OSError), Path(program).open("rb") as file:
+        start = file.read(_SCRIPT)
+        if start.startswith(b"#!"):
+            named = (os.path.realpath(os.fsdecode(name)) for name in _PATH.findall(start))
+            return (program, *(path for path in named if Path(path).is_file() and os.access(path, os.X_OK)))
+    return (program,)
 
 
 @cache
