@@ -95,7 +95,7 @@ async def test_a_piece_is_heard_without_what_is_before_it(
 
     assert first.duration == second.duration == pytest.approx(PIECE * 1152 / 44100, abs=0.0001)
     ((begin, end),) = first.silences
-    assert begin == pytest.approx(0)
+    assert begin < 0.01
     assert end == pytest.approx(first.duration, abs=0.04)
     assert second.silent_share < 0.1
     assert min(second.levels[1:]) > 0.6
