@@ -128,13 +128,13 @@ def outages(results: Sequence[Result], kills: Sequence[float], heard: Sequence[f
                 spans.append((began, ended))
         lost = [0.0] * len(spans)
         for stretch in one.lost:
-            begins = one.show.air.moment(stretch.first)
-            fitting = [n for n, (began, ended) in enumerate(spans) if began - AROUND <= begins <= ended]
-            length = stretch.frames * one.show.air.stream.frame
-            if fitting:
-                lost[fitting[-1]] += length
-            else:
-                elsewhere += length
+            for number in range(stretch.first, stretch.first + stretch.frames):
+                moment = one.show.air.moment(number)
+                fitting = [n for n, (began, ended) in enumerate(spans) if began - AROUND <= moment <= ended]
+                if fitting:
+                    lost[fitting[0]] += one.show.air.stream.frame
+                else:
+                    elsewhere += one.show.air.stream.frame
         found += [Outage(began, ended, missing) for (began, ended), missing in zip(spans, lost, strict=True)]
     return found, elsewhere
 

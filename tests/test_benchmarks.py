@@ -39,6 +39,14 @@ def test_an_outage_lasts_until_audio_comes_again_and_has_what_is_missing_around_
     assert elsewhere == pytest.approx(1.0, abs=0.03)
 
 
+def test_what_is_missing_over_two_outages_is_shared_between_them(stream: KnownStream) -> None:
+    (first, second), elsewhere = outages([recorded(stream, (9, 12), (17, 21))], kills=[12, 15], heard=[9, 14, 17])
+
+    assert first.lost == pytest.approx(2.0, abs=0.03)
+    assert second.lost == pytest.approx(3.0, abs=0.03)
+    assert elsewhere == 0
+
+
 def test_a_show_that_begins_while_the_service_is_down_has_an_outage_from_its_start(stream: KnownStream) -> None:
     (first,), elsewhere = outages([recorded(stream, (11, 21))], kills=[8.0], heard=[5.0, 11.0])
 
