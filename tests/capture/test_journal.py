@@ -147,3 +147,14 @@ def test_any_lines_can_be_read(
     journal = read_journal(folder)
 
     assert all(take.duration >= 0 for take in journal.takes)
+
+
+@pytest.mark.parametrize(("begins", "media"), [(AT.isoformat(), 1e300), ("9999-12-31T23:59:59+00:00", 5.0)])
+def test_a_line_that_no_clock_can_have_written_is_passed_over(tmp_path: Path, begins: str, media: float) -> None:
+    write(tmp_path)
+    known = read_journal(tmp_path)
+    journal = JournalWriter(tmp_path)
+    journal.write("closed", AT, take=1, begins=begins, media=media, bytes=10, ended_by="x")
+    journal.close()
+
+    assert read_journal(tmp_path) == known
