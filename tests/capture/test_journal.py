@@ -223,3 +223,14 @@ def test_a_number_that_is_given_again_is_that_of_the_later_take(tmp_path: Path) 
 
     assert take.duration == pytest.approx(10 * FRAME)
     assert take.ended_by == "Rolltape was interrupted."
+
+
+@pytest.mark.parametrize(("begins", "media"), [(AT.isoformat(), 1e300), ("9999-12-31T23:59:59+00:00", 5.0)])
+def test_a_line_that_no_clock_can_have_written_is_passed_over(tmp_path: Path, begins: str, media: float) -> None:
+    write(tmp_path)
+    known = read_journal(tmp_path)
+    journal = JournalWriter(tmp_path)
+    journal.write("closed", AT, take=1, begins=begins, media=media, bytes=10, ended_by="x")
+    journal.close()
+
+    assert read_journal(tmp_path) == known

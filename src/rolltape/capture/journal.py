@@ -32,6 +32,7 @@ NAME = "journal.jsonl"
 INTERRUPTED = "Rolltape was interrupted."
 
 _LONGEST_TAKE = 366 * DAY  # s; no session is as long
+_EARLIEST, _LATEST = 1970, 2200  # years; a machine without a battery wakes up in the first of them
 
 
 @dataclass(frozen=True)
@@ -216,7 +217,7 @@ def _opened(line: dict[str, Any]) -> TakeFacts:
 
 def _grown(take: TakeFacts, line: dict[str, Any]) -> TakeFacts:
     seconds = float(line["media"])
-    if not 0 <= seconds < float("inf"):
+    if not 0 <= seconds < _LONGEST_TAKE:
         raise ValueError("no span of time")
     size = max(0, int(line["bytes"]))
     bit_rate = BitsPerSecond(round(size * 8 / seconds / 1000) * 1000) if seconds >= 1 and size > 0 else None
@@ -263,6 +264,6 @@ def _span(value: Any) -> Seconds:
 
 def _moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("no time zone")
+    if moment.tzinfo is None or not _EARLIEST <= moment.year <= _LATEST:
+        raise ValueError("no time zone, or nothing was recorded then")
     return moment
