@@ -19,7 +19,7 @@ from rolltape.domain.session import OVER
 from rolltape.services import Tokens, Users
 from rolltape.services.clock import utc_now
 from rolltape.store import Database
-from tests.servers.process import answers, end, free_port, wait_until
+from tests.servers.process import START, answers, end, free_port, wait_until
 
 PROGRAM = Path(sys.executable).with_name("rolltape")
 POLL = 0.1  # s between two looks at a session, each of which is work for the service that is looked at
@@ -70,7 +70,7 @@ class Rolltape:
             assert process.poll() is None, self.log
             return answers(self.port)
 
-        wait_until(ready, "the service listening")
+        wait_until(ready, "the service listening", within=START)
         if not self.token:
             self.token = self._made_token()
 
