@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 TONE = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100"]  # an input of FFmpeg
-READY = 20.0  # s until a server answers
+READY = 20.0  # s until what is waited for has happened
+START = 60.0  # s until a server answers: on a machine with much other work a start takes long
 
 
 def free_port() -> int:
@@ -76,7 +77,7 @@ def running(
                 assert process.poll() is None, f"{command[0]} ended at once:\n{log.read_text(errors='replace')}"
                 return is_ready()
 
-            wait_until(ready_or_dead, f"{command[0]} being ready")
+            wait_until(ready_or_dead, f"{command[0]} being ready", within=START)
         yield process
     finally:
         end(process)

@@ -19,7 +19,7 @@ from rolltape.domain.session import OVER
 from rolltape.services import Tokens, Users
 from rolltape.services.clock import utc_now
 from rolltape.store import Database
-from tests.servers.process import READY, answers, end, free_port, wait_until
+from tests.servers.process import START, answers, end, free_port, wait_until
 
 PROGRAM = Path(sys.executable).with_name("rolltape")
 POLL = 0.1  # s between two looks at a session, each of which is work for the service that is looked at
@@ -39,7 +39,7 @@ class Rolltape:
     port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
     token: str = ""
-    patience: float = READY
+    patience: float = START
 
     @property
     def url(self) -> str:
