@@ -130,8 +130,8 @@ async def test_a_frozen_stream_is_told_of_and_the_journal_has_its_stall(
     assert [event.message for event in events if event.kind == "note"] == [
         "Nothing comes at the moment, though the connection stands."
     ]
-    assert [event.kind for event in events if event.kind in ("note", "lost", "spliced")] == ["note", "lost", "spliced"]
+    assert [event.kind for event in events if event.kind in ("note", "spliced")] == ["note", "spliced"]
     stall = read_journal(tmp_path).longest_stall
     assert stall is not None
-    assert 1.9 < stall < 5
+    assert 0.9 < stall < 5
     assert recorder.progress.stall == pytest.approx(stall, abs=0.1)
