@@ -9,8 +9,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -21,6 +20,7 @@ from rolltape.capture.journal import JournalWriter, format_fields
 from rolltape.capture.pace import Stall
 from rolltape.capture.source import Station
 from rolltape.capture.splice import Match, Splice, read_tail
+from rolltape.capture.syncing import syncing
 from rolltape.capture.take import Take
 from rolltape.disk import TOO_LARGE
 from rolltape.domain.recording import CLOCK
@@ -28,12 +28,6 @@ from rolltape.domain.take import AudioFormat, TakeFacts
 from rolltape.domain.units import Bytes, Seconds
 
 PAUSE = Seconds(3)  # without audio: what follows may have lost its place on the clock
-_DISK_THREADS = 2  # a disk does one thing at a time
-
-
-@cache
-def _disk() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_DISK_THREADS, "sync")
 
 
 class _Trial:
@@ -83,6 +77,7 @@ class Tape:
         self.folder = folder
         self._clock = clock
         self._on_event = on_event
+        self._disk = syncing()
         self._syncing: asyncio.Future[None] | None = None
         self._closing: list[asyncio.Future[None]] = []
         self._trial: _Trial | None = None
@@ -200,7 +195,7 @@ class Tape:
         if self._syncing is not None:
             self._syncing.result()
         self._write_take("sync", self.take)
-        self._syncing = self._on_disk(partial(self._sync, self.take))
+        self._syncing = self._disk.soon(partial(self._sync, self.take))
 
     def close_take(self, ended_by: str) -> None:
         """End the present take, if there is one, and be ready for the next. `close` waits until it is on the disk.
@@ -223,17 +218,14 @@ class Tape:
             OSError: the disk is full or broken.
         """
         if self._syncing is not None:
+            self._disk.hurry()
             await asyncio.wait([self._syncing])
             self._syncing.exception()  # what it says is told by closing, too
-        closings = [*self._closing, self._on_disk(self.journal.close)]
+        closings = [*self._closing, self._disk.now(self.journal.close)]
         results = await asyncio.gather(*closings, return_exceptions=True)
         for error in results:
             if error is not None:
                 raise error
-
-    def _on_disk(self, action: Callable[[], None]) -> asyncio.Future[None]:
-        """Done by another thread, because it waits for the disk."""
-        return asyncio.get_running_loop().run_in_executor(_disk(), action)
 
     def _end_take(self, ended_by: str) -> None:
         self.is_connected = False
@@ -248,7 +240,7 @@ class Tape:
             self._write_take("closed", take, ended_by=ended_by)
         if facts.duration:
             self.done = [*self.done, facts]
-        self._closing.append(self._on_disk(take.close))
+        self._closing.append(self._disk.now(take.close))
 
     # What goes on, and what begins anew:
 
