@@ -5,8 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = (ROOT / "docs" / "reliability.md").read_text()
-SHOWN_ELSEWHERE = {5, 8, 9, 10, 27}
-FAULTS = [f"F{number:02}" for number in range(1, 77) if number not in SHOWN_ELSEWHERE]
+FAULTS = [f"F{number:02}" for number in range(1, 77)]
 
 THREATS = (*(f"T{number}" for number in range(10, 18)), "T31")
 
