@@ -31,6 +31,7 @@ class FaultyStation:
     visits: Counter[str] = field(default_factory=Counter)
     port: int = 0
     _stop: threading.Event = field(default_factory=threading.Event)
+    _alone: threading.Lock = field(default_factory=threading.Lock)
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}/{path}"
@@ -260,17 +261,24 @@ class FaultyStation:
 
     def _hiccup(self, connection: socket.socket) -> None:
         """Five seconds without audio, which is lost."""
-        _head(connection)
-        self._play(connection, 2)
-        self._stop.wait(5)
-        self._play(connection, burst=0)
+        self._pause(connection, burst=0)
 
     def _catchup(self, connection: socket.socket) -> None:
         """Five seconds without audio, which comes afterwards."""
-        _head(connection)
-        self._play(connection, 2)
-        self._stop.wait(5)
-        self._play(connection, burst=5)
+        self._pause(connection, burst=5)
+
+    def _pause(self, connection: socket.socket, *, burst: float) -> None:
+        """Five seconds without audio, and then `burst` seconds of it at once; for one listener at a time."""
+        if not self._alone.acquire(blocking=False):
+            _head(connection, status="403 Forbidden")
+            return
+        try:
+            _head(connection)
+            self._play(connection, 2)
+            self._stop.wait(5)
+            self._play(connection, burst=burst)
+        finally:
+            self._alone.release()
 
     def _junk(self, connection: socket.socket) -> None:
         """Two seconds, then noise between the frames, then audio again."""
