@@ -90,10 +90,10 @@ def test_a_stop_in_mid_recording_takes_seconds_and_the_next_start_goes_on_with_i
     assert took < PATIENCE
     assert code == 0
     assert done["state"] == "done", done
-    assert (done["verdict"], done["takes"]) == ("gapped", 2)
-    (gap,) = done["gaps"]
-    assert gap["length"] < 18
-    assert abs(done["recorded"] + gap["length"] - 25) < 1
+    assert done["takes"] == 2
+    missing = sum(gap["length"] for gap in done["gaps"])  # nothing, if the station sends again all that was missed
+    assert missing < 18
+    assert abs(done["recorded"] + missing - 25) < 1
 
 
 def test_an_open_page_does_not_delay_the_stop(service: Contained) -> None:
