@@ -17,6 +17,7 @@ from tests.capture.conftest import Recorded, plan
 from tests.capture.test_recorder import recording, wait_for
 from tests.known_stream import Count, KnownStream, known_aac, known_mp3
 from tests.servers.known import KnownStation, another_station, known_station
+from tests.servers.line import lines
 
 FRAME = 1152 / 44100  # s
 
@@ -134,6 +135,31 @@ async def test_a_gap_that_the_server_does_not_fill_is_as_long_as_the_account_say
     assert count.lost_seconds == pytest.approx(gap.length, abs=0.05)
     assert count.doubled == ()
     assert count.broken == 0
+
+
+async def test_a_server_that_is_back_between_two_attempts_is_noticed_in_time(
+    station: KnownStation, tmp_path: Path, settings: CaptureSettings
+) -> None:
+    recorded = Recorded(tmp_path / "session")
+    with lines() as made:
+        line = made.to(station.port)
+        what = plan(station.url.replace(str(station.port), str(line.port)), 9)
+        recorder = Recorder(what, recorded.folder, settings, on_event=recorded.events.append)
+        async with recording(recorder) as task:
+            await has(recorder, 1)
+            await asyncio.to_thread(line.close)
+            await asyncio.sleep(3.2)  # that is the outage; attempts come after 0, 1, 3 and 6 s
+            await asyncio.to_thread(line.open)
+            await task
+
+    assert [event.message for event in recorded.events if event.kind == "retrying"] == [
+        "Trying again at once.",
+        "Trying again in 1 s.",
+        "Trying again in 2 s.",
+        "Trying again in 3 s.",
+    ]
+    assert recorded.account.gaps == ()
+    assert station.air.stream.count(recorded.folder / "take-001.mp3").is_perfect
 
 
 async def test_in_silence_nothing_is_lost_or_doubled_either(tmp_path: Path, settings: CaptureSettings) -> None:

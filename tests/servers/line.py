@@ -115,7 +115,8 @@ class _End(asyncio.Protocol):
             return
         if reset:
             connection = self._transport.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            with contextlib.suppress(OSError):  # it is closed already
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._transport.abort()
         else:
             self._transport.close()
@@ -147,6 +148,7 @@ class Lines:
 
     def end(self) -> None:
         for line in self._made:
+            line.cut(reset=True)  # what is on its way is wanted by nobody any more
             line.close()
         self.do(asyncio.sleep(0.05))  # the transports close in the next rounds of the loop
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -126,6 +126,17 @@ async def connect(
     return made
 
 
+async def listens(host: str, port: int, egress: Egress, *, within: Seconds) -> bool:
+    """Whether a server listens there now. Nothing is asked of it."""
+    try:
+        async with asyncio.timeout(within):
+            connection = await _first(host, port, await resolve(host, port, egress, typed=True))
+    except (SourceUnreachable, TimeoutError):
+        return False
+    connection.close()
+    return True
+
+
 async def _first(host: str, port: int, addresses: list[str]) -> socket.socket:
     failure: OSError | None = None
     for address in addresses:

@@ -14,14 +14,15 @@ from urllib.parse import urlsplit
 
 from rolltape.capture.attempts import Attempts
 from rolltape.capture.clock import Clock
+from rolltape.capture.connect import listens
 from rolltape.capture.journal import INTERRUPTED, read_journal, window_fields
-from rolltape.capture.registry import CaptureSettings, source_for
+from rolltape.capture.registry import HTTP, CaptureSettings, source_for
 from rolltape.capture.tape import Tape
 from rolltape.capture.watch import Watch
 from rolltape.disk import cause
-from rolltape.domain.address import mask
+from rolltape.domain.address import DEFAULT_PORTS, mask
 from rolltape.domain.errors import SourceError, SourceUnreachable
-from rolltape.domain.recording import account
+from rolltape.domain.recording import RESENT, account
 from rolltape.domain.session import SOON, Plan
 from rolltape.domain.take import TakeFacts
 from rolltape.domain.units import BitsPerSecond, Seconds
@@ -29,6 +30,8 @@ from rolltape.domain.units import BitsPerSecond, Seconds
 CONNECT_AHEAD = Seconds(5)  # of the opening of the window; slow servers need it, and what comes early is cut off
 GOLDEN = 0.618034  # its multiples, without their whole part, are spread evenly
 SPREAD = Seconds(3)  # further ahead: the sessions of one second do not all connect in the same moment
+LOOK = Seconds(0.5)  # between looks whether a server listens again
+NOBODY_THERE = ("connect_refused", "connect_timeout", "no_route")
 SETTLED = Seconds(5)  # after its first audio, a take is known well enough to say when it began
 
 
@@ -160,7 +163,7 @@ class Recorder:
                 break
             if monotonic() + delay >= self._closes_at():
                 delay = Seconds(self._closes_at() - monotonic())
-            await self._pause(delay)
+            await self._wait_for_server(delay, error)
         self._finish(tape)
 
     async def _receive(self, url: str, tape: Tape) -> SourceError | None:
@@ -225,6 +228,26 @@ class Recorder:
     def _note_window(self) -> None:
         if self._tape is not None:
             self._tape.journal.write("window", self._clock.now(), **window_fields(self._window))
+
+    async def _wait_for_server(self, span: Seconds, error: SourceError) -> None:
+        """Wait for `span`; where nobody listened, only until somebody does.
+
+        What a server sends again gets less by the second. Looking is no attempt, and asks nothing of the server. After
+        two minutes no server sends again what was missed.
+        """
+        parts = urlsplit(self._attempts.url)
+        port = parts.port or DEFAULT_PORTS.get(parts.scheme.lower())
+        until = monotonic() + span
+        while (left := Seconds(until - monotonic())) > 0 and not self._stop_asked.is_set():
+            is_worth_it = error.code in NOBODY_THERE and parts.scheme.lower() in HTTP and self._is_missed_lately()
+            await self._pause(min(left, LOOK) if is_worth_it else left)
+            if is_worth_it and await listens(parts.hostname or "", port or 0, self._settings.egress, within=LOOK):
+                return
+
+    def _is_missed_lately(self) -> bool:
+        """Whether there was audio not long ago."""
+        takes = self._tape.facts() if self._tape is not None else []
+        return bool(takes) and self._clock.now() - takes[-1].ends < RESENT
 
     async def _pause(self, span: Seconds) -> None:
         """Wait, unless somebody stops it meanwhile."""
