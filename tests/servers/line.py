@@ -85,6 +85,7 @@ class _End(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._early = b""  # what came before there was another end
         self._is_new = other is not None
+        self._is_gone = False
         self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -94,6 +95,8 @@ class _End(asyncio.Protocol):
         else:
             self._other._other = self
             self._transport.write(self._other._early)
+            if self._other._is_gone:  # who only looked whether anybody listens
+                self._transport.close()
 
     def data_received(self, data: bytes) -> None:
         if self._is_new:
@@ -106,6 +109,7 @@ class _End(asyncio.Protocol):
             self._other._transport.write(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._is_gone = True
         if self._other is not None and self._other._transport is not None:
             self._other._transport.close()
         self._line._ends.discard(self)
