@@ -345,11 +345,12 @@ async def serve(settings: Settings) -> None:
 
 async def _serve(settings: Settings, end: asyncio.Event) -> bool:
     """Serve until the end is asked for; True when all of it is to be started anew."""
+    listener = _listen(settings.host, settings.port)  # first of all: where that fails, nothing else is worth its time
+
     import uvicorn
 
     from rolltape import web
 
-    listener = _listen(settings.host, settings.port)
     app = App(settings)
     most_connections = web.most_connections(web.raise_limits())
     config = uvicorn.Config(
