@@ -17,11 +17,12 @@ from tests.servers.faulty import FaultyStation
 async def _hit(record: Recording, url: str, what: signal.Signals, seconds: float) -> Recorded:
     """Send a signal to the FFmpeg that receives, once it has received something."""
     recording = asyncio.create_task(record(url, seconds, engine=CaptureEngine.FFMPEG, stall_timeout=1))
-    while not (found := [child for child in psutil.Process().children() if url in child.cmdline()]):
-        await asyncio.sleep(0.05)
-    take = Path(found[0].cmdline()[-1].removeprefix("file:")).with_name("take-001.mp3")
-    while not (take.exists() and take.stat().st_size > 20_000):
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(30):
+        while not (found := [child for child in psutil.Process().children() if url in child.cmdline()]):
+            await asyncio.sleep(0.05)
+        take = Path(found[0].cmdline()[-1].removeprefix("file:")).with_name("take-001.mp3")
+        while not (take.exists() and take.stat().st_size > 20_000):
+            await asyncio.sleep(0.05)
     found[0].send_signal(what)
     return await recording
 
