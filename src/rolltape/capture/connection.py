@@ -1,8 +1,8 @@
 """One connection to an HTTP server, from the request to the last byte of the body.
 
-Thousands of these share one buffer: the event loop fills it and we empty it in the same breath. And the kernel is
-asked to call only when half a second of audio has come (SO_RCVLOWAT) or the connection ended; measured, that takes
-a third of the CPU time of being called for every packet.
+Thousands of these share one buffer: the event loop fills it and we empty it in the same breath. And what comes is
+collected in rounds, from many connections at once. Between them the kernel is asked (SO_RCVLOWAT) to call only for
+more than a round should bring, or for the end.
 """
 
 import asyncio
@@ -12,12 +12,15 @@ import threading
 from collections.abc import Callable
 from typing import NoReturn, cast
 
+from rolltape.capture.beat import beat
 from rolltape.capture.http import ChunkedReader, Head, request, split_head
 from rolltape.capture.icy import IcyCutter
 from rolltape.domain.errors import SourceLost, SourceUnreachable
+from rolltape.domain.units import Seconds
 
 BUFFER = 64 * 1024  # bytes
 MOST_WAITING = 256 * 1024  # bytes that are kept before anybody wants them
+UNEXPECTED = 4  # times what a round should bring: we are called for that at once
 
 
 class _Shared(threading.local):
@@ -45,6 +48,9 @@ class Connection(asyncio.BufferedProtocol):
         self._arrival: asyncio.Future[None] | None = None
         self._error: Exception | None = None
         self._ended = False
+        self._most = 0  # bytes that may wait for the next round; 0: there are none
+        self._round = Seconds(0)  # from one to the next
+        self._timer: asyncio.TimerHandle | None = None
         self.head: Head | None = None
 
     @property
@@ -99,12 +105,16 @@ class Connection(asyncio.BufferedProtocol):
             raise _lost(self._error) from self._error
         raise self._error
 
-    def gather(self, size: int) -> None:
-        """Be called for `size` bytes at once; what the system makes of it is only ever a matter of CPU time."""
-        with contextlib.suppress(OSError):
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, max(1, size))
+    def gather(self, size: int, span: Seconds) -> None:
+        """Collect what comes in rounds, one in each `span`, which should bring `size` bytes. 0: take it as it comes."""
+        self._most, self._round = size * UNEXPECTED, span
+        if self._timer is not None:
+            self._timer.cancel()
+        self._collect()
 
     def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         if self._transport is not None:
             self._transport.abort()
 
@@ -123,6 +133,8 @@ class Connection(asyncio.BufferedProtocol):
             self._take_body(data)
         else:
             self._waiting += data
+        if self._most:
+            self._call_for(self._most)
         self._wake()
 
     def eof_received(self) -> bool:
@@ -130,8 +142,22 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended = True
+        if self._timer is not None:
+            self._timer.cancel()
         self._error = self._error or exc
         self._wake()
+
+    def _collect(self) -> None:
+        """Be called for what is there, with the other connections whose round it is, and for the next round."""
+        self._call_for(1)
+        if self._most and not self._ended:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(beat(loop.time(), self._round), self._collect)
+
+    def _call_for(self, size: int) -> None:
+        """Be called for so many bytes at once; what the system makes of it is only ever a matter of CPU time."""
+        with contextlib.suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
 
     def _take_body(self, data: bytes) -> None:
         if self._left is not None:

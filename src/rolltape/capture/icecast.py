@@ -209,7 +209,7 @@ class _Player:
 
     def gather(self, span: Seconds) -> None:
         rate = self._bytes / self._seconds if self._seconds else 0
-        self._connection.gather(int(rate * span))
+        self._connection.gather(int(rate * span), span)
 
     def _consume(self, data: bytes) -> None:
         self._put(self._reader.feed(data))

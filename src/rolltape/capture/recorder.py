@@ -209,7 +209,7 @@ class Recorder:
             return self._stopped_at
         if not self._is_settled:
             self._settle()
-        has_audio = self._tape is not None and bool(self._tape.facts())
+        has_audio = self._tape is not None and self._tape.has_audio
         return self._clock.monotonic(self._window.closes if has_audio else self._plan.begins_until)
 
     def _settle(self) -> None:

@@ -168,6 +168,11 @@ class Tape:
             return Seconds(0)
         return Seconds(max(0.0, self.flow.ends - self.take.ends))
 
+    @property
+    def has_audio(self) -> bool:
+        """Whether there is a take with audio."""
+        return bool(self.done) or (self.take is not None and self.take.media > 0)
+
     def facts(self, ended_by: str = "") -> list[TakeFacts]:
         """All takes with audio, the present one too."""
         if self.take is None or not self.take.media:

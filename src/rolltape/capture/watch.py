@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from time import monotonic
 
+from rolltape.capture.beat import beat
 from rolltape.capture.flow import Flow
 from rolltape.capture.pace import Pace
 from rolltape.capture.source import Source
@@ -123,7 +124,7 @@ class Watch:
             self._care_for(flow, now, closes)
             self._help(flow, now)
         delay = SURE if self._suspects else LAST_TICKS if now >= closes - LAST else min(TICK, closes - LAST - now)
-        self._timer = self._loop.call_later(delay, self.look)
+        self._timer = self._loop.call_at(beat(now, delay), self.look)
 
     def _end(self, reason: SourceError | OSError | None) -> None:
         self._reason, self._has_ended = reason, True
