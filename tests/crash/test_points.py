@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.contract import disorder
-from tests.crash.points import MODES, Mode, Point, Worker, worker
+from tests.crash.points import MODES, Mode, Point, Worker, every_point, worker
 from tests.crash.shim import Call, Kind
 from tests.crash.steps import STEPS
 
@@ -58,6 +58,13 @@ def test_where_it_once_went_wrong_it_does_not_any_more(step: str, mode: str, cal
 
     assert point.call.startswith(call)
     assert point.problems == ()
+
+
+def test_a_server_that_can_rename_only_by_halves_has_the_recording_in_the_end(hands: Worker) -> None:
+    points = list(every_point(hands, "deliver by SSH, the server", [MODE["ENOSPC on"]]))
+
+    assert any(point.call.startswith("unlink there/Harbour") for point in points)
+    assert [point for point in points if point.problems] == []
 
 
 def test_what_is_lost_is_seen(hands: Worker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,8 +116,8 @@ class SftpPlace:
             try:
                 self._client.rename(self._path(part), self._path(final))
             except StatusError:
-                if self.look(final) is not None:
-                    raise problems.name_taken(self.shown(final)) from None
+                if self.look(final) is not None:  # OpenSSH links and then removes; perhaps it is the very file
+                    raise problems.failed(self.shown(final), "the server could not end the renaming") from None
                 if b"posix-rename@openssh.com" not in self._client.extensions:
                     raise
                 self._client.posix_rename(self._path(part), self._path(final))
