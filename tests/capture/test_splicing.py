@@ -1,9 +1,12 @@
 """Nothing lost and nothing doubled: recordings of a station whose every frame is known, held against it."""
 
 import asyncio
+import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,15 +31,30 @@ def station() -> Iterator[KnownStation]:
         yield station
 
 
-def start(
-    recorded: Recorded, station: KnownStation, settings: CaptureSettings, seconds: float, **fields: Any
-) -> Recorder:
-    what = plan(station.url, seconds, **fields)
-    return Recorder(what, recorded.folder, settings, on_event=recorded.events.append)
+Show = Callable[..., AbstractAsyncContextManager[Recorder]]
 
 
-def has(recorder: Recorder, seconds: float) -> asyncio.Task[None]:
-    return asyncio.create_task(wait_for(lambda: recorder.progress.recorded > seconds))
+@pytest.fixture
+def recorded(tmp_path: Path) -> Recorded:
+    return Recorded(tmp_path / "session")
+
+
+@pytest.fixture
+def show(recorded: Recorded, settings: CaptureSettings) -> Show:
+    @contextlib.asynccontextmanager
+    async def show(station: KnownStation, seconds: float, **fields: Any) -> AsyncIterator[Recorder]:
+        """Record so much of a station. What happens meanwhile stands in the block; behind it, it is over."""
+        what = plan(station.url, seconds, **fields)
+        recorder = Recorder(what, recorded.folder, settings, on_event=recorded.events.append)
+        async with recording(recorder) as task:
+            yield recorder
+            await task
+
+    return show
+
+
+async def has(recorder: Recorder, seconds: float) -> None:
+    await wait_for(lambda: recorder.progress.recorded > seconds)
 
 
 def finished(recorded: Recorded, stream: KnownStream, out: Path) -> Count:
@@ -46,15 +64,12 @@ def finished(recorded: Recorded, stream: KnownStream, out: Path) -> Count:
 
 
 async def test_a_cut_costs_and_doubles_nothing(
-    station: KnownStation, tmp_path: Path, settings: CaptureSettings
+    station: KnownStation, show: Show, recorded: Recorded, tmp_path: Path
 ) -> None:
-    recorded = Recorded(tmp_path / "session")
-    recorder = start(recorded, station, settings, 6)
-    async with recording(recorder) as task:
+    async with show(station, 6) as recorder:
         for seconds, is_reset in ((1, False), (2, True), (3, False)):
             await has(recorder, seconds)
             station.cut(reset=is_reset)
-        await task
 
     assert recorded.kinds.count("spliced") == 3
     assert recorded.account.takes == 4
@@ -64,30 +79,24 @@ async def test_a_cut_costs_and_doubles_nothing(
     assert finished(recorded, station.air.stream, tmp_path / "finished.mp3").is_perfect
 
 
-async def test_aac_is_spliced_as_well(tmp_path: Path, settings: CaptureSettings) -> None:
-    recorded = Recorded(tmp_path / "session")
+async def test_aac_is_spliced_as_well(show: Show, recorded: Recorded) -> None:
     with known_station(known_aac()) as station:
-        recorder = start(recorded, station, settings, 4)
-        async with recording(recorder) as task:
+        async with show(station, 4) as recorder:
             await has(recorder, 2)
             station.cut()
-            await task
 
     assert recorded.kinds.count("spliced") == 1
     assert station.air.stream.count(recorded.folder / "take-001.aac").is_perfect
 
 
 async def test_another_address_of_the_same_audio_goes_on_although_it_is_behind(
-    station: KnownStation, tmp_path: Path, settings: CaptureSettings
+    station: KnownStation, show: Show, recorded: Recorded
 ) -> None:
-    recorded = Recorded(tmp_path / "session")
     with another_station(station.air, behind=2) as second:
-        recorder = start(recorded, station, settings, 7, fallback_urls=[second.url])
-        async with recording(recorder) as task:
+        async with show(station, 7, fallback_urls=[second.url]) as recorder:
             await has(recorder, 3)  # what the second one sends again begins behind the begin of the take then
             station.is_down = True
             station.cut()
-            await task
 
     assert recorded.kinds.count("spliced") == 1
     assert recorded.account.verdict is Verdict.COMPLETE
@@ -95,9 +104,8 @@ async def test_another_address_of_the_same_audio_goes_on_although_it_is_behind(
 
 
 async def test_a_later_run_goes_on_at_the_first_unseen_frame_also_behind_a_torn_one(
-    station: KnownStation, tmp_path: Path, settings: CaptureSettings
+    station: KnownStation, recorded: Recorded, settings: CaptureSettings
 ) -> None:
-    recorded = Recorded(tmp_path / "session")
     what = plan(station.url, 7)
     first = Recorder(what, recorded.folder, settings, on_event=recorded.events.append)
     async with recording(first) as task:
@@ -117,18 +125,15 @@ async def test_a_later_run_goes_on_at_the_first_unseen_frame_also_behind_a_torn_
 
 
 async def test_a_gap_that_the_server_does_not_fill_is_as_long_as_the_account_says(
-    tmp_path: Path, settings: CaptureSettings
+    show: Show, recorded: Recorded, tmp_path: Path
 ) -> None:
-    recorded = Recorded(tmp_path / "session")
     with known_station(known_mp3(), burst=16000) as station:
-        recorder = start(recorded, station, settings, 8)
-        async with recording(recorder) as task:
+        async with show(station, 8) as recorder:
             await has(recorder, 2)
             station.is_down = True
             station.cut()
             await asyncio.sleep(2)  # that is the outage
             station.is_down = False
-            await task
 
     count = finished(recorded, station.air.stream, tmp_path / "finished.mp3")
     (gap,) = recorded.account.gaps
@@ -138,19 +143,16 @@ async def test_a_gap_that_the_server_does_not_fill_is_as_long_as_the_account_say
 
 
 async def test_a_server_that_is_back_between_two_attempts_is_noticed_in_time(
-    station: KnownStation, tmp_path: Path, settings: CaptureSettings
+    station: KnownStation, show: Show, recorded: Recorded
 ) -> None:
-    recorded = Recorded(tmp_path / "session")
     with lines() as made:
         line = made.to(station.port)
-        what = plan(station.url.replace(str(station.port), str(line.port)), 9)
-        recorder = Recorder(what, recorded.folder, settings, on_event=recorded.events.append)
-        async with recording(recorder) as task:
+        behind_line = replace(station, port=line.port)
+        async with show(behind_line, 9) as recorder:
             await has(recorder, 1)
             await asyncio.to_thread(line.close)
             await asyncio.sleep(3.2)  # that is the outage; attempts come after 0, 1, 3 and 6 s
             await asyncio.to_thread(line.open)
-            await task
 
     assert [event.message for event in recorded.events if event.kind == "retrying"] == [
         "Trying again at once.",
@@ -162,15 +164,12 @@ async def test_a_server_that_is_back_between_two_attempts_is_noticed_in_time(
     assert station.air.stream.count(recorded.folder / "take-001.mp3").is_perfect
 
 
-async def test_in_silence_nothing_is_lost_or_doubled_either(tmp_path: Path, settings: CaptureSettings) -> None:
-    recorded = Recorded(tmp_path / "session")
+async def test_in_silence_nothing_is_lost_or_doubled_either(show: Show, recorded: Recorded) -> None:
     silent = known_mp3(60, sample_rate=48000, silence=(0, 60))
     with known_station(silent) as station:
-        recorder = start(recorded, station, settings, 6)
-        async with recording(recorder) as task:
+        async with show(station, 6) as recorder:
             await has(recorder, 2)
             station.cut()
-            await task
 
     assert recorded.kinds.count("spliced") == 1
     (take,) = recorded.journal.takes
@@ -178,28 +177,22 @@ async def test_in_silence_nothing_is_lost_or_doubled_either(tmp_path: Path, sett
     assert (take.ends - recorded.account.cuts[-1].ends).total_seconds() < 0.6  # it is as long as it should be
 
 
-async def test_a_burst_of_two_minutes_is_understood(tmp_path: Path, settings: CaptureSettings) -> None:
-    recorded = Recorded(tmp_path / "session")
+async def test_a_burst_of_two_minutes_is_understood(show: Show, recorded: Recorded) -> None:
     with known_station(known_mp3(300), burst=118 * 16000) as station:
-        recorder = start(recorded, station, settings, 4)
-        async with recording(recorder) as task:
+        async with show(station, 4) as recorder:
             await has(recorder, 1)
             station.cut()
-            await task
 
     assert recorded.kinds.count("spliced") == 1
     assert station.air.stream.count(recorded.folder / "take-001.mp3").is_perfect
 
 
 async def test_a_connection_that_falls_silent_is_taken_over_by_a_second_one(
-    station: KnownStation, tmp_path: Path, settings: CaptureSettings
+    station: KnownStation, show: Show, recorded: Recorded
 ) -> None:
-    recorded = Recorded(tmp_path / "session")
-    recorder = start(recorded, station, settings, 7)
-    async with recording(recorder) as task:
+    async with show(station, 7) as recorder:
         await has(recorder, 1)
         station.stall()
-        await task
 
     assert "changed_over" in recorded.kinds
     assert "lost" not in recorded.kinds
@@ -209,32 +202,25 @@ async def test_a_connection_that_falls_silent_is_taken_over_by_a_second_one(
 
 
 async def test_a_source_that_pauses_is_waited_for_by_both_connections(
-    station: KnownStation, tmp_path: Path, settings: CaptureSettings
+    station: KnownStation, show: Show, recorded: Recorded
 ) -> None:
-    recorded = Recorded(tmp_path / "session")
-    recorder = start(recorded, station, settings, 9)
-    async with recording(recorder) as task:
+    async with show(station, 9) as recorder:
         await has(recorder, 1)
         station.air.since += 3  # for so long nothing new is on the air
-        await task
 
     assert station.visits == 2
     count = station.air.stream.count(recorded.folder / "take-001.mp3")
     assert (count.doubled, count.broken) == ((), 0)
-    assert recorded.error is None
 
 
 async def test_a_format_that_changes_begins_a_take_and_is_told(
-    station: KnownStation, tmp_path: Path, settings: CaptureSettings
+    station: KnownStation, show: Show, recorded: Recorded
 ) -> None:
-    recorded = Recorded(tmp_path / "session")
     with known_station(known_mp3(60, sample_rate=48000)) as other:
-        recorder = start(recorded, station, settings, 6, fallback_urls=[other.url])
-        async with recording(recorder) as task:
+        async with show(station, 6, fallback_urls=[other.url]) as recorder:
             await has(recorder, 2)
             station.is_down = True
             station.cut()
-            await task
 
     first, second = recorded.journal.takes
     assert (first.format.sample_rate, second.format.sample_rate) == (44100, 48000)
@@ -246,7 +232,7 @@ async def test_shows_back_to_back_and_overlapping_ones_have_all_their_minutes(
 ) -> None:
     began, now = time.monotonic(), datetime.now(UTC)
     windows = {"first": (-2, 2), "second": (2, 5), "over both": (-1, 4)}  # s from now; the burst reaches back to -4
-    shows = {name: Recorded(tmp_path / name) for name in windows}
+    recordings = {name: Recorded(tmp_path / name) for name in windows}
     plans = {
         name: plan(station.url, 1, now=False).model_copy(
             update={"start": now + timedelta(seconds=start), "end": now + timedelta(seconds=end)}
@@ -254,15 +240,15 @@ async def test_shows_back_to_back_and_overlapping_ones_have_all_their_minutes(
         for name, (start, end) in windows.items()
     }
     async with asyncio.TaskGroup() as group:
-        for name, show in shows.items():
-            group.create_task(Recorder(plans[name], show.folder, settings, on_event=show.events.append).run())
+        for name, one in recordings.items():
+            group.create_task(Recorder(plans[name], one.folder, settings, on_event=one.events.append).run())
 
     air = station.air
-    counts = {name: finished(show, air.stream, tmp_path / f"{name}.mp3") for name, show in shows.items()}
+    counts = {name: finished(one, air.stream, tmp_path / f"{name}.mp3") for name, one in recordings.items()}
     for name, (start, end) in windows.items():
         wanted = air.between(began + start, began + end)
         assert counts[name].is_perfect
         assert counts[name].first == pytest.approx(wanted.start, abs=4)
         assert counts[name].last == pytest.approx(wanted.stop - 1, abs=4)
-        assert shows[name].account.verdict is Verdict.COMPLETE
+        assert recordings[name].account.verdict is Verdict.COMPLETE
     assert counts["second"].first - counts["first"].last == pytest.approx(1, abs=4)
