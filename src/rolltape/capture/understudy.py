@@ -4,16 +4,20 @@ A network may swallow a connection without a word, and waiting for it costs audi
 another one is opened beside it, and whichever has something new first goes on. Until then nobody hears this one.
 """
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 
 from rolltape.capture.flow import Flow
-from rolltape.capture.source import Sink, Station
+from rolltape.capture.source import Sink, Source, Station
 from rolltape.capture.splice import Match, Splice
 from rolltape.capture.tape import Tape
 from rolltape.domain.errors import SourceLost
 from rolltape.domain.take import AudioFormat
 from rolltape.domain.units import Bytes, Seconds
+
+SILENT = Seconds(1.5)  # without audio, or three times as long as is usual here: then a second connection may help
 
 
 class Understudy:
@@ -90,3 +94,74 @@ class Understudy:
         if isinstance(result, Match):
             return len(self._splice.head) > result.seen
         return result is not None
+
+
+class Relief:
+    """Calls an understudy when the present connection falls silent, and sends it away when that one speaks again.
+
+    `on_speaks` is called when it has something new. Then the present connection has to be ended, for its last frame
+    comes only then, and before those of the understudy; and `hand_over` follows.
+    """
+
+    def __init__(
+        self,
+        open_source: Callable[[], Source],
+        url: str,
+        tape: Tape,
+        *,
+        patience: Seconds,
+        on_speaks: Callable[[], None],
+    ) -> None:
+        """`patience`: after so long without audio the present connection is given up anyway."""
+        self._open_source = open_source
+        self._url = url
+        self._tape = tape
+        self._patience = patience
+        self._on_speaks = on_speaks
+        self._called: tuple[Source, Understudy] | None = None
+        self._next = 0.0  # not before this moment is another one called
+        self._delay = SILENT
+        self.receiving: asyncio.Task[None] | None = None  # by the second connection
+        self.speaks = False
+        self.suspects = False  # that nothing comes any more; our own event loop may have been held up, so look again
+
+    def look(self, flow: Flow, now: float) -> None:
+        """See whether the present connection is silent."""
+        is_silent = flow.silence > max(SILENT, 3 * flow.pause)
+        if self.receiving is not None:
+            if not self.speaks and (not is_silent or self.receiving.done()):
+                self._dismiss(self.receiving)
+        elif is_silent and self.suspects:
+            self.suspects = False
+            self._call()
+        else:
+            take = self._tape.take
+            self.suspects = is_silent and now >= self._next and take is not None and take.is_ours
+
+    def hand_over(self) -> tuple[Source, Understudy, "asyncio.Task[None]"]:
+        """The connection that takes over, and be ready for the next silence."""
+        assert self._called is not None
+        assert self.receiving is not None
+        found = (*self._called, self.receiving)
+        self._called, self.receiving, self.speaks = None, None, False
+        return found
+
+    def _call(self) -> None:
+        source = self._open_source()
+        understudy = Understudy(self._tape, speaks=self._begin_to_speak)
+        self._called = (source, understudy)
+        self.receiving = asyncio.create_task(source.receive(self._url, understudy))
+
+    def _begin_to_speak(self) -> None:
+        if not self.speaks:
+            self.speaks = True
+            self._on_speaks()
+
+    def _dismiss(self, receiving: "asyncio.Task[None]") -> None:
+        """The first connection speaks again, or this one failed; then the next one has time."""
+        if receiving.done() and not receiving.cancelled():
+            receiving.exception()  # what is wrong is told when the first one fails as well
+            self._next = monotonic() + self._delay
+            self._delay = Seconds(min(2 * self._delay, self._patience))
+        receiving.cancel()
+        self._called, self.receiving = None, None

@@ -9,7 +9,7 @@ from rolltape.capture.flow import Flow
 from rolltape.capture.pace import Pace
 from rolltape.capture.source import Source
 from rolltape.capture.tape import Tape
-from rolltape.capture.understudy import Understudy
+from rolltape.capture.understudy import Relief
 from rolltape.domain.errors import SourceError, SourceLost
 from rolltape.domain.units import Seconds
 
@@ -19,8 +19,7 @@ LAST = Seconds(0.7)  # before the end
 SYNC = Seconds(5)
 GATHER = Seconds(0.5)  # of audio may wait in the network's buffers
 QUIET = Seconds(2)  # without audio: then nothing may wait there
-SILENT = Seconds(1.5)  # without audio, or three times as long as is usual here: then a second connection may help
-SURE = Seconds(0.25)  # until a silence is looked at again; our own event loop may have been held up
+SURE = Seconds(0.25)  # until a silence is looked at again
 SHORTEST_GRACE = Seconds(0.5)  # for the last seconds of the window to arrive
 LONGEST_GRACE = Seconds(12)  # an HLS segment is rarely longer
 LONGEST_LAG = Seconds(30)  # of a server that sends later than the one before it
@@ -42,7 +41,6 @@ class Watch:
         stall_timeout: Seconds,
         closes: Callable[[], float],
     ) -> None:
-        self._open_source = open_source
         self._source = open_source()
         self._url = url
         self._tape = tape
@@ -55,12 +53,8 @@ class Watch:
         self._mark = (monotonic(), 0.0)  # when the rate was looked at last, and what had come then
         self._gathers = Seconds(0)
         self._synced = 0.0
-        self._suspects = False  # that nothing comes any more
-        self._spare: asyncio.Task[None] | None = None  # the second connection
-        self._successor: tuple[Source, Understudy] | None = None  # it has news; the first one is being ended
         self._has_ended = False
-        self._next_spare = 0.0  # not before this moment
-        self._spare_delay = SILENT
+        self._relief = Relief(open_source, url, tape, patience=stall_timeout, on_speaks=self._end_first)
         self._paced: Flow | None = None  # what `pace` measures
         self.pace = Pace()
 
@@ -77,7 +71,7 @@ class Watch:
         finally:
             if self._timer is not None:
                 self._timer.cancel()
-            tasks = {task for task in (self._receiving, self._spare) if task is not None}
+            tasks = {task for task in (self._receiving, self._relief.receiving) if task is not None}
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
@@ -95,11 +89,11 @@ class Watch:
         while True:
             assert self._receiving is not None
             await asyncio.wait({self._receiving})
-            if self._successor is None or self._has_ended:
+            if not self._relief.speaks or self._has_ended:
                 return self._receiving
             if not self._receiving.cancelled():
                 self._receiving.exception()  # it broke off just now; that does not matter any more
-            self._change_over(self._successor)
+            self._change_over()
 
     def look(self) -> None:
         """See how it goes, and look again a little later."""
@@ -122,8 +116,9 @@ class Watch:
             return
         if flow is not None:
             self._care_for(flow, now, closes)
-            self._help(flow, now)
-        delay = SURE if self._suspects else LAST_TICKS if now >= closes - LAST else min(TICK, closes - LAST - now)
+            self._relief.look(flow, now)
+        left = closes - LAST - now
+        delay = SURE if self._relief.suspects else LAST_TICKS if left <= 0 else min(TICK, left)
         self._timer = self._loop.call_at(beat(now, delay), self.look)
 
     def _end(self, reason: SourceError | OSError | None) -> None:
@@ -161,43 +156,14 @@ class Watch:
             self._synced = now
             self._tape.sync_soon()
 
-    def _help(self, flow: Flow, now: float) -> None:
-        """Open a second connection beside one that is silent, and close it when the first one speaks again."""
-        is_silent = flow.silence > max(SILENT, 3 * flow.pause)
-        if self._spare is not None and self._successor is None:
-            if not is_silent or self._spare.done():
-                self._dismiss(self._spare)
-        elif is_silent and self._suspects:
-            self._suspects = False
-            self._call_spare()
-        elif self._spare is None:
-            take = self._tape.take
-            self._suspects = is_silent and now >= self._next_spare and take is not None and take.is_ours
-
-    def _call_spare(self) -> None:
-        source = self._open_source()
-        understudy = Understudy(self._tape, speaks=lambda: self._end_first((source, understudy)))
-        self._spare = asyncio.create_task(source.receive(self._url, understudy))
-
-    def _dismiss(self, spare: "asyncio.Task[None]") -> None:
-        """The first connection speaks again, or this one failed; then the next one has time."""
-        if spare.done() and not spare.cancelled():
-            spare.exception()  # what is wrong is told when the first one fails as well
-            self._next_spare = monotonic() + self._spare_delay
-            self._spare_delay = Seconds(min(2 * self._spare_delay, self._stall_timeout))
-        spare.cancel()
-        self._spare = None
-
-    def _end_first(self, successor: tuple[Source, Understudy]) -> None:
-        """End the first connection. Its last frame comes only when it has ended, and before those of the second."""
-        if self._successor is None and self._receiving is not None:
-            self._successor = successor
+    def _end_first(self) -> None:
+        """A second connection has news: end the first one."""
+        if self._receiving is not None:
             self._receiving.cancel()
 
-    def _change_over(self, successor: tuple[Source, Understudy]) -> None:
+    def _change_over(self) -> None:
         """Receive by the second connection from now on."""
-        self._source, understudy = successor
-        self._receiving, self._spare, self._successor = self._spare, None, None
+        self._source, understudy, self._receiving = self._relief.hand_over()
         self._gathers, self._mark = Seconds(0), (monotonic(), 0.0)
         silence = self._tape.flow.silence if self._tape.flow is not None else Seconds(0)
         why = f"No audio came for {silence:.1f} s."
