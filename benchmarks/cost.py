@@ -7,8 +7,8 @@ the processes that record, without the server. Memory is PSS (what is shared is 
 Rolltape what came on top of the idle process, for the others all of it. Buffers of the kernel are in nobody's figure.
 
 The copier is the floor: one process that reads N sockets by epoll, writes N files, and looks at nothing. It is run
-twice: called whenever there is anything ("plain"), and, as Rolltape asks for it, called only when half a second of
-audio is there ("gathering"). Rolltape parses every frame, writes its journal and syncs its takes meanwhile.
+twice: called whenever there is anything ("plain"), and called only when half a second of audio is there ("gathering").
+Rolltape collects twice a second what came, parses every frame, writes its journal and syncs its takes.
 """
 
 import argparse

@@ -172,6 +172,9 @@ def show_all(
         ["from the start of the process to the first byte, s", spread(again)],
     ]
     print(table(["", "median / 99th percentile / worst"], rows))
+    for outage in covered:
+        if outage.lost:
+            print(f"covered by the burst, {outage.ended - outage.began:.2f} s long: {outage.lost:.2f} s lost")
     for one in everything:
         if one.state != "done" or one.off > 0.05:
             print(one.words)
