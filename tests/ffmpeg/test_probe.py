@@ -1,5 +1,7 @@
 """What is in a Matroska file, whole or torn."""
 
+import math
+import struct
 import subprocess
 from pathlib import Path
 
@@ -48,6 +50,20 @@ def test_of_a_torn_file_the_whole_blocks_count(matroska: dict[str, Path], tmp_pa
 
     assert contents.format is not None
     assert contents.seconds == pytest.approx(5, abs=0.6)
+
+
+@pytest.mark.parametrize("rate", [math.nan, math.inf, -48000.0, 0.0, 1e300])
+def test_a_rate_that_no_audio_has_is_not_known(rate: float, matroska: dict[str, Path], tmp_path: Path) -> None:
+    said = b"\xb5\x88" + struct.pack(">d", 48000)
+    data = matroska["flac"].read_bytes()
+    assert data.count(said) == 1
+    (tmp_path / "damaged.mka").write_bytes(data.replace(said, b"\xb5\x88" + struct.pack(">d", rate)))
+
+    contents = read_matroska(tmp_path / "damaged.mka")
+
+    assert contents.format is not None
+    assert (contents.format.codec, contents.format.sample_rate) == (Codec.FLAC, None)
+    assert contents.seconds == pytest.approx(10, abs=0.1)
 
 
 def test_what_is_no_matroska_has_no_audio(tmp_path: Path) -> None:

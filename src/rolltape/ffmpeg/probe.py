@@ -19,6 +19,8 @@ _SAMPLE_RATE, _OUTPUT_RATE, _CHANNELS = 0xB5, 0x78B5, 0x9F
 _CLUSTER_TIMESTAMP, _SIMPLE_BLOCK, _BLOCK_GROUP, _BLOCK = 0xE7, 0xA3, 0xA0, 0xA1
 _LONGEST_HEADERS = 4 * 1024 * 1024  # bytes of one element before the audio
 _NANOSECONDS = 1_000_000_000
+_HIGHEST_RATE = 1_000_000  # Hz; what says more is damaged
+_MOST_CHANNELS = 255
 
 _CODECS = {
     "A_MPEG/L3": Codec.MP3,
@@ -170,7 +172,11 @@ def _track_format(file: BinaryIO, start: int, end: int) -> AudioFormat | None:
             codec_id = fields.get(_CODEC_ID, b"").rstrip(b"\0").decode("ascii", "replace")
             rate = _float(audio.get(_OUTPUT_RATE) or audio.get(_SAMPLE_RATE, b""))
             channels = _number(audio.get(_CHANNELS, b"\1"))
-            return AudioFormat(_CODECS.get(codec_id, Codec.OTHER), Hertz(round(rate)) if rate else None, channels)
+            return AudioFormat(
+                _CODECS.get(codec_id, Codec.OTHER),
+                Hertz(round(rate)) if 1 <= rate <= _HIGHEST_RATE else None,  # NaN is neither
+                channels if 1 <= channels <= _MOST_CHANNELS else None,
+            )
     return None
 
 
