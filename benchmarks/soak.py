@@ -10,7 +10,8 @@ the air and against its own account, and every file delivered is the one that is
 
 An outage lasts from a fault (of the line, the source, the service or the disk) until audio came again. What is missing
 is told apart: outside of outages (2 s before them and 1 s behind them counts as inside), where nothing may be missing;
-and in them beyond their length less the burst of the server. (A source that was away leaves no burst: there some is.)
+and in them beyond their length less the burst of the server, by what they were. (A source that was away leaves no
+burst: there some is.)
 
 Wants root: the disk that fills up is a small file system in a mount namespace of its own.
 """
@@ -64,6 +65,7 @@ MOST_POINTS = 1000  # of the plot
 PATIENCE = 120.0  # s for a start, on a busy machine
 DISK = 2_000_000_000  # bytes
 WEIGHTS = {"cut": 10, "reset": 5, "stall": 2, "source away": 3, "kill": 2, "disk full": 1, "sshd down": 1}
+KINDS = ("source away", "disk full", "kill", "line")  # of outages; those first after which there is least to be had
 KILLS_APART = 20.0  # s between two kills, two full disks, two sshds that are down
 
 
@@ -75,6 +77,20 @@ class Trouble:
     channels: frozenset[int]
     began: float
     ended: float
+
+
+@dataclass(frozen=True)
+class Outage:
+    """Of one stream. `kinds` are those of the faults that made it."""
+
+    began: float
+    ended: float
+    kinds: frozenset[str]
+
+    @property
+    def kind(self) -> str:
+        """That of its faults after which the server has least to send again."""
+        return next((kind for kind in KINDS if kind in self.kinds), KINDS[-1])
 
 
 @dataclass
@@ -331,9 +347,9 @@ def sshd_down(run: Soak, channels: list[Channel], lasts: float) -> None:
     run.nas.come_back()
 
 
-def outages(run: Soak, channel: int, one: Result) -> list[tuple[float, float]]:
+def outages(run: Soak, channel: int, one: Result) -> list[Outage]:
     """When a stream could not be had, within a show: from a fault until audio came again. Those that touch are one."""
-    heard, found = run.channels[channel].line.heard, list[tuple[float, float]]()
+    heard, found = run.channels[channel].line.heard, list[Outage]()
     for trouble in sorted(run.troubles, key=lambda trouble: trouble.began):
         if channel not in trouble.channels:
             continue
@@ -342,28 +358,31 @@ def outages(run: Soak, channel: int, one: Result) -> list[tuple[float, float]]:
         if trouble.kind == "disk full":
             again = min(max(again, trouble.ended), trouble.ended + SPACE)
         began, ended = max(trouble.began, one.show.start), min(again, one.show.end)
-        if found and began <= found[-1][1] + AROUND:
-            found[-1] = (found[-1][0], max(ended, found[-1][1]))
+        if found and began <= found[-1].ended + AROUND:
+            last = found.pop()
+            found.append(Outage(last.began, max(ended, last.ended), last.kinds | {trouble.kind}))
         elif began < ended:
-            found.append((began, ended))
+            found.append(Outage(began, ended, frozenset({trouble.kind})))
     return found
 
 
-def missing(run: Soak, channel: int, one: Result) -> tuple[float, float]:
-    """Seconds that are missing outside of outages, and, around them, beyond their length less the burst."""
+def missing(run: Soak, channel: int, one: Result) -> tuple[float, dict[str, float]]:
+    """Seconds that are missing outside of outages, and around them beyond their length less the burst, by kind."""
     spans, frame = outages(run, channel, one), one.show.air.stream.frame
     lost, outside = [0.0] * len(spans), 0.0
     for stretch in one.lost:
         for number in range(stretch.first, stretch.first + stretch.frames):
             moment = one.show.air.moment(number)
-            at = [n for n, (began, ended) in enumerate(spans) if began - AROUND <= moment <= ended + AFTER]
+            at = [n for n, span in enumerate(spans) if span.began - AROUND <= moment <= span.ended + AFTER]
             if at:
                 lost[at[0]] += frame
             else:
                 outside += frame
     burst = BURST / one.show.air.stream.bytes_per_second
-    beyond = (max(0.0, gone - max(0.0, end - began - burst)) for gone, (began, end) in zip(lost, spans, strict=True))
-    return outside, sum(beyond)
+    beyond = dict.fromkeys(KINDS, 0.0)
+    for gone, span in zip(lost, spans, strict=True):
+        beyond[span.kind] += max(0.0, gone - max(0.0, span.ended - span.began - burst))
+    return outside, beyond
 
 
 def report(run: Soak, stuck: Sequence[Show]) -> None:
@@ -376,6 +395,7 @@ def report(run: Soak, stuck: Sequence[Show]) -> None:
     lost = sum(sum(stretch.frames for stretch in one.lost) * one.show.air.stream.frame for _, one in results)
     planned = sum(one.show.end - one.show.start for _, one in results)
     apart = [missing(run, number, one) for number, one in results]
+    beyond = {kind: sum(each[kind] for _, each in apart) for kind in KINDS}
     transfers = Counter(state for _, one in results for state in one.transfers)
     kinds = Counter(trouble.kind for trouble in run.troubles)
     rows = [
@@ -386,7 +406,7 @@ def report(run: Soak, stuck: Sequence[Show]) -> None:
         ["verdicts", words(Counter(str(one.verdict) for _, one in results))],
         ["missing", f"{lost:.1f} s ({lost / planned:.2%})"],
         ["of it outside of outages", f"{sum(outside for outside, _ in apart):.2f} s"],
-        ["of it beyond the outages less the burst", f"{sum(beyond for _, beyond in apart):.1f} s"],
+        ["of it beyond the outages less the burst", ", ".join(f"{kind} {gone:.1f} s" for kind, gone in beyond.items())],
         ["doubled, broken, silent frames", flaws(counts)],
         ["account off", f"{max((one.off for _, one in results), default=0):.3f} s at worst"],
         ["transfers", words(transfers)],
