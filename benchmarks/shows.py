@@ -55,9 +55,7 @@ class Result:
 def plan(service: Rolltape, stream: int, air: OnAir, *, after: float, duration: float) -> Show:
     """Plan a show that begins in `after` seconds."""
     now, start = time.monotonic(), datetime.now(UTC) + timedelta(seconds=after)
-    fields = {"stream_id": stream, "name": "Show", "at": start.isoformat(), "timezone": "UTC", "duration": duration}
-    schedule = service.call("POST", "/api/schedules", json=fields)
-    (session,) = service.call("GET", f"/api/sessions?schedule_id={schedule['id']}")["items"]
+    session = service.plan_show(stream, start, duration)
     begins = datetime.fromisoformat(session["planned_start"])
     shift = now + (begins - start).total_seconds() + after
     return Show(session["id"], air, shift, shift + duration)

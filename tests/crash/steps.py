@@ -16,9 +16,8 @@ from typing import Any
 
 from sqlalchemy import update
 
-from rolltape.capture import CaptureSettings, read_journal
+from rolltape.capture import read_journal
 from rolltape.capture.journal import JournalWriter, format_fields, window_fields
-from rolltape.domain.address import Egress
 from rolltape.domain.destination import DestinationFields, DestinationKind
 from rolltape.domain.facts import plan_facts_of
 from rolltape.domain.recording import account
@@ -29,7 +28,7 @@ from rolltape.domain.units import Hertz, Seconds
 from rolltape.pipeline import Pipeline, Workshop, deliver
 from rolltape.services.facts import write_plan
 from rolltape.store import Database, migrate
-from rolltape.transfer import TransferSettings
+from tests.pipeline.conftest import workshop_in
 from tests.servers.sshd import Sshd
 from tests.services.conftest import Bench, build
 from tests.store.test_upgrade import fill
@@ -83,14 +82,7 @@ class Step:
 async def scene(folder: Path, ffmpeg: str) -> AsyncIterator[Scene]:
     database = Database(f"sqlite:///{folder / DATABASE}")
     bench = build(database, folder, ffmpeg)
-    egress = Egress(unrestricted=True)
-    workshop = Workshop(
-        recordings=folder / "recordings",
-        artwork=folder / "artwork",
-        capture=CaptureSettings(ffmpeg=ffmpeg, egress=egress),
-        transfer=TransferSettings(keys=folder / "keys", egress=egress),
-        transfers_per_destination=2,
-    )
+    workshop = workshop_in(folder, ffmpeg)
     services = bench.services
     deliver.PROGRESS = Seconds(60)  # else a slow moment adds calls to the database
     pipeline = Pipeline(services.sessions, services.transfers, workshop, clock=bench.clock)

@@ -2,6 +2,8 @@
 
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -50,6 +52,36 @@ def service(tmp_path: Path, server: Sshd, mp3_station: str) -> Iterator[Rolltape
         ROLLTAPE_CONFIG_DIR=str(keys),
     ) as running:
         yield running
+
+
+@pytest.fixture
+def hold(tmp_path: Path) -> Path:
+    """While this file exists, `held_ffmpeg` (and with it processing) does not come to an end."""
+    return tmp_path / "hold"
+
+
+@pytest.fixture
+def held_ffmpeg(tmp_path: Path, ffmpeg: str, hold: Path) -> Path:
+    wrapper = tmp_path / "ffmpeg"
+    wrapper.write_text(f'#!/bin/sh\nwhile [ -e "{hold}" ]; do sleep 0.05; done\nexec "{ffmpeg}" "$@"\n')
+    wrapper.chmod(0o755)
+    return wrapper
+
+
+def held(folder: Path, server: Sshd, station: str, held_ffmpeg: Path) -> AbstractContextManager[Rolltape]:
+    """A service with such an FFmpeg. It may reach the station of that address and the server."""
+    return rolltape(
+        folder / "rolltape",
+        ROLLTAPE_ALLOW_TARGETS=f"{urlsplit(station).netloc},127.0.0.1:{server.port}",
+        ROLLTAPE_CONFIG_DIR=str(server.keys),
+        ROLLTAPE_FFMPEG=str(held_ffmpeg),
+    )
+
+
+def plan_show(service: Rolltape, url: str, destination: int, *, after: float, duration: float) -> int:
+    """A schedule for one show that begins in `after` seconds; returns the number of its session."""
+    stream = service.add_stream(url, destination_ids=[destination])
+    return int(service.plan_show(stream, datetime.now(UTC) + timedelta(seconds=after), duration)["id"])
 
 
 @pytest.fixture

@@ -5,53 +5,19 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
-from tests.e2e.conftest import add_destination
+from tests.e2e.conftest import add_destination, held, plan_show
 from tests.servers.process import free_port
-from tests.servers.rolltape import Rolltape, rolltape
+from tests.servers.rolltape import Rolltape
 from tests.servers.sshd import Sshd
 
-_HELD_FFMPEG = """#!/bin/sh
-while [ -e "{hold}" ]; do sleep 0.05; done
-exec "{ffmpeg}" "$@"
-"""
-
 
 @pytest.fixture
-def hold(tmp_path: Path) -> Path:
-    """While this file exists, FFmpeg (and with it processing) does not come to an end."""
-    return tmp_path / "hold"
-
-
-@pytest.fixture
-def held_service(tmp_path: Path, server: Sshd, mp3_station: str, ffmpeg: str, hold: Path) -> Iterator[Rolltape]:
-    wrapper = tmp_path / "ffmpeg"
-    wrapper.write_text(_HELD_FFMPEG.format(hold=hold, ffmpeg=ffmpeg))
-    wrapper.chmod(0o755)
-    with rolltape(
-        tmp_path / "rolltape",
-        ROLLTAPE_ALLOW_TARGETS=f"{urlsplit(mp3_station).netloc},127.0.0.1:{server.port}",
-        ROLLTAPE_CONFIG_DIR=str(server.keys),
-        ROLLTAPE_FFMPEG=str(wrapper),
-    ) as running:
+def held_service(tmp_path: Path, server: Sshd, mp3_station: str, held_ffmpeg: Path) -> Iterator[Rolltape]:
+    with held(tmp_path, server, mp3_station, held_ffmpeg) as running:
         yield running
-
-
-def plan_show(service: Rolltape, url: str, destination: int, *, after: float, duration: float) -> int:
-    """A schedule for one show that begins in `after` seconds; returns the number of its session."""
-    stream = service.add_stream(url, destination_ids=[destination])
-    start = datetime.now(UTC) + timedelta(seconds=after)
-    schedule = service.call(
-        "POST",
-        "/api/schedules",
-        json={"stream_id": stream, "name": "Show", "at": start.isoformat(), "timezone": "UTC", "duration": duration},
-    )
-    (session,) = service.call("GET", f"/api/sessions?schedule_id={schedule['id']}")["items"]
-    number: int = session["id"]
-    return number
 
 
 def delivered(server: Sshd) -> list[Path]:

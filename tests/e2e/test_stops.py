@@ -9,44 +9,23 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 
-from tests.e2e.conftest import add_destination
-from tests.e2e.test_kills import hold, plan_show  # noqa: F401 (a fixture)
+from tests.e2e.conftest import add_destination, held, plan_show
 from tests.servers.faulty import FaultyStation
 from tests.servers.process import wait_until
-from tests.servers.rolltape import PROGRAM, Rolltape, rolltape
+from tests.servers.rolltape import PROGRAM, Rolltape
 from tests.servers.sshd import Sshd
 
 LONGEST_STOP = 8.0  # s; containers and systemd kill after ten
 
-_HELD_FFMPEG = """#!/bin/sh
-while [ -e "{hold}" ]; do sleep 0.05; done
-exec "{ffmpeg}" "$@"
-"""
-
 
 @pytest.fixture
-def busy(
-    tmp_path: Path,
-    server: Sshd,
-    station: FaultyStation,
-    ffmpeg: str,
-    hold: Path,  # noqa: F811 (the fixture)
-) -> Iterator[Rolltape]:
+def busy(tmp_path: Path, server: Sshd, station: FaultyStation, held_ffmpeg: Path) -> Iterator[Rolltape]:
     """A service whose FFmpeg waits while `hold` exists."""
-    wrapper = tmp_path / "ffmpeg"
-    wrapper.write_text(_HELD_FFMPEG.format(hold=hold, ffmpeg=ffmpeg))
-    wrapper.chmod(0o755)
-    with rolltape(
-        tmp_path / "rolltape",
-        ROLLTAPE_ALLOW_TARGETS=f"{urlsplit(station.url('ok')).netloc},127.0.0.1:{server.port}",
-        ROLLTAPE_CONFIG_DIR=str(server.keys),
-        ROLLTAPE_FFMPEG=str(wrapper),
-    ) as running:
+    with held(tmp_path, server, station.url("ok"), held_ffmpeg) as running:
         yield running
 
 
@@ -101,7 +80,7 @@ def ffmpegs_of(service: Rolltape) -> list[str]:
     return found
 
 
-def test_while_a_recording_is_finished(busy: Rolltape, station: FaultyStation, hold: Path) -> None:  # noqa: F811
+def test_while_a_recording_is_finished(busy: Rolltape, station: FaultyStation, hold: Path) -> None:
     stream = busy.add_stream(station.url("ok"))
     hold.touch()  # what sends MP3 is recorded without FFmpeg
     number = busy.call("POST", "/api/sessions", json={"stream_id": stream, "duration": 3})["id"]

@@ -79,17 +79,21 @@ def database_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
+def workshop_in(folder: Path, ffmpeg: str) -> Workshop:
+    """That of a service with its data in `folder`, which may reach everything."""
+    egress = Egress(unrestricted=True)
+    return Workshop(
+        recordings=folder / "recordings",
+        artwork=folder / "artwork",
+        capture=CaptureSettings(ffmpeg=ffmpeg, egress=egress),
+        transfer=TransferSettings(keys=folder / "keys", egress=egress),
+        transfers_per_destination=2,
+    )
+
+
 @pytest.fixture
 async def line(database_url: str, tmp_path: Path, ffmpeg: str, mp3_station: str) -> AsyncIterator[Line]:
     database = Database(database_url)
     bench = build(database, tmp_path, ffmpeg)
-    egress = Egress(unrestricted=True)
-    workshop = Workshop(
-        recordings=tmp_path / "recordings",
-        artwork=tmp_path / "artwork",
-        capture=CaptureSettings(ffmpeg=ffmpeg, egress=egress),
-        transfer=TransferSettings(keys=tmp_path / "keys", egress=egress),
-        transfers_per_destination=2,
-    )
-    yield Line(bench, workshop, mp3_station)
+    yield Line(bench, workshop_in(tmp_path, ffmpeg), mp3_station)
     await database.close()

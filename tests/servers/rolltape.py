@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -126,6 +127,13 @@ class Rolltape:
         name = more.pop("name", f"Stream {time.monotonic_ns()}")
         number: int = self.call("POST", "/api/streams", json={"name": name, "url": url, **more})["id"]
         return number
+
+    def plan_show(self, stream: int, start: datetime, duration: float) -> dict[str, Any]:
+        """The session of a schedule for one show."""
+        fields = {"stream_id": stream, "name": "Show", "at": start.isoformat(), "timezone": "UTC", "duration": duration}
+        schedule = self.call("POST", "/api/schedules", json=fields)
+        (session,) = self.call("GET", f"/api/sessions?schedule_id={schedule['id']}")["items"]
+        return dict(session)
 
     def add_account(self, name: str, password: str) -> None:
         """An account, as `rolltape user create` makes it; without a program of its own, whose start takes a second."""
