@@ -6,9 +6,10 @@ Each stream is a known one on a real Icecast with a burst of 4 s. Shows follow o
 the service is started again at once, and killed again up to 8 s later (so sometimes while it is still starting). In
 the end each recording is held against what was on the air.
 
-An outage is the time from a kill (of a session that was recording) until the first byte came over its line again, with
-whatever kills lie between. Lost beyond the outage is what is missing around it beyond its length; where the burst
-covers an outage, all that is missing is.
+An outage is the time from a kill (of a session that was recording) until a byte came over its line again that the
+service lived to keep: if it is killed once more before it has collected that, the outage goes on. What came and was not
+collected before a kill is lost with it, so the burst covers an outage that is by so much shorter. Lost beyond the outage
+is what is missing around it beyond its length; where the burst covers it, all that is missing is.
 """
 
 import argparse
@@ -43,19 +44,29 @@ START_IN = 3.0  # s
 AROUND = 2.0  # s before a kill, in which what was received may not have been written
 PATIENCE = 120.0  # s for a start, on a busy machine
 STUCK = 90.0  # s after the last show
+COLLECT = 0.6  # s between two rounds in which what came is collected
 
 
 @dataclass(frozen=True)
 class Outage:
-    """Of one show. `lost` is what is missing around it, all in seconds."""
+    """Of a show that lasts until `until`. `lost` is what is missing around it, all in seconds."""
 
     began: float
     ended: float
+    until: float
     lost: float
+
+    @property
+    def length(self) -> float:
+        """Of what lies in the show."""
+        return min(self.ended, self.until) - self.began
+
+    def is_covered(self, burst: float) -> bool:
+        return self.ended - self.began < burst - COLLECT
 
     def beyond(self, burst: float) -> float:
         """What is missing beyond what could not be had."""
-        return max(0.0, self.lost - max(0.0, self.ended - self.began - burst))
+        return max(0.0, self.lost - max(0.0, min(self.ended - burst, self.until) - self.began))
 
 
 def main() -> None:
@@ -121,10 +132,8 @@ def outages(results: Sequence[Result], kills: Sequence[float], heard: Sequence[f
     for one in results:
         spans: list[tuple[float, float]] = []
         for kill in kills:
-            at = bisect_right(heard, kill)
-            began = max(kill, one.show.start)
-            ended = min(heard[at] if at < len(heard) else one.show.end, one.show.end)
-            if began < ended and not (spans and began < spans[-1][1]):
+            began, ended = max(kill, one.show.start), kept_again(kill, kills, heard)
+            if began < min(ended, one.show.end) and not (spans and began < spans[-1][1]):
                 spans.append((began, ended))
         lost = [0.0] * len(spans)
         for stretch in one.lost:
@@ -135,8 +144,19 @@ def outages(results: Sequence[Result], kills: Sequence[float], heard: Sequence[f
                     lost[fitting[0]] += one.show.air.stream.frame
                 else:
                     elsewhere += one.show.air.stream.frame
-        found += [Outage(began, ended, missing) for (began, ended), missing in zip(spans, lost, strict=True)]
+        found += [Outage(*span, one.show.end, missing) for span, missing in zip(spans, lost, strict=True)]
     return found, elsewhere
+
+
+def kept_again(kill: float, kills: Sequence[float], heard: Sequence[float]) -> float:
+    """When after a kill the first byte came that the service lived to keep."""
+    at = bisect_right(heard, kill)
+    while at < len(heard):
+        after = bisect_right(kills, heard[at])
+        if after == len(kills) or kills[after] > heard[at] + COLLECT:
+            return heard[at]
+        at = bisect_right(heard, kills[after])
+    return inf
 
 
 def show_all(
@@ -151,7 +171,7 @@ def show_all(
     counts = [one.count for one in everything if one.count is not None]
     each = [outages(mine, kills, line) for mine, line in zip(results, heard, strict=True)]
     found = [outage for outages_, _ in each for outage in outages_]
-    covered = [outage for outage in found if outage.ended - outage.began < burst]
+    covered = [outage for outage in found if outage.is_covered(burst)]
     again = [back for line in heard for back in returns(kills, line)]
     rows = [
         ["kills, shows, outages of a show", f"{len(kills)}, {len(everything)}, {len(found)}"],
@@ -161,10 +181,10 @@ def show_all(
             ", ".join(f"{number} {state}" for state, number in Counter(one.state for one in everything).items()),
         ],
         ["sessions stuck, folders of takes left", f"{stuck}, {left}"],
-        ["outage, s", spread([outage.ended - outage.began for outage in found])],
+        ["outage, s", spread([outage.length for outage in found])],
         ["lost per outage, s", spread([outage.lost for outage in found])],
         [f"lost per outage that the burst ({burst:.1f} s) covers, s", spread([outage.lost for outage in covered])],
-        ["lost beyond the outage, s", spread([max(0.0, one.lost - (one.ended - one.began)) for one in found])],
+        ["lost beyond the outage, s", spread([max(0.0, outage.lost - outage.length) for outage in found])],
         ["lost beyond the outage less the burst, s", spread([outage.beyond(burst) for outage in found])],
         ["lost where there was no outage, s", f"{sum(elsewhere for _, elsewhere in each):.2f}"],
         ["doubled, s; broken; silent frames", worse(counts)],
@@ -174,7 +194,7 @@ def show_all(
     print(table(["", "median / 99th percentile / worst"], rows))
     for outage in covered:
         if outage.lost:
-            print(f"covered by the burst, {outage.ended - outage.began:.2f} s long: {outage.lost:.2f} s lost")
+            print(f"covered by the burst, {outage.length:.2f} s long: {outage.lost:.2f} s lost")
     for one in everything:
         if one.state != "done" or one.off > 0.05:
             print(one.words)

@@ -164,6 +164,54 @@ async def test_a_server_that_is_back_between_two_attempts_is_noticed_in_time(
     assert station.air.stream.count(recorded.folder / "take-001.mp3").is_perfect
 
 
+async def test_the_end_of_the_window_is_had_from_a_server_that_is_back_only_after_it(
+    station: KnownStation, show: Show, recorded: Recorded
+) -> None:
+    async with show(station, 5) as recorder:
+        await has(recorder, 4)
+        station.is_down = True
+        station.cut()
+        await asyncio.sleep(2)  # that is the outage; the window closes in the middle of it
+        station.is_down = False
+
+    assert recorded.account.gaps == ()
+    assert recorded.account.short < 0.1
+    assert station.air.stream.count(recorded.folder / "take-001.mp3").is_perfect
+
+
+async def test_a_run_after_the_window_has_the_end_that_the_one_before_it_missed(
+    station: KnownStation, recorded: Recorded, settings: CaptureSettings
+) -> None:
+    what = plan(station.url, 4)
+    first = Recorder(what, recorded.folder, settings, on_event=recorded.events.append)
+    async with recording(first) as task:
+        await has(first, 3)
+        task.cancel()
+        await asyncio.wait([task])
+    await asyncio.sleep((what.end - datetime.now(UTC)).total_seconds() + 1)  # the service is down
+
+    await Recorder(what, recorded.folder, settings, on_event=recorded.events.append).run()
+
+    assert recorded.kinds.count("spliced") == 1
+    assert recorded.account.short < 0.1
+    assert station.air.stream.count(recorded.folder / "take-001.mp3").is_perfect
+
+
+async def test_who_does_not_come_back_is_not_waited_for_long(
+    station: KnownStation, show: Show, recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rolltape.capture.recorder.LATE", 1.5)
+    async with show(station, 3) as recorder:
+        await has(recorder, 2)
+        station.is_down = True
+        station.cut()
+
+    closed = next(event.at for event in recorded.events if event.kind == "closed")
+    assert recorded.journal.window is not None
+    assert 1.4 < (closed - recorded.journal.window.closes).total_seconds() < 4
+    assert recorded.account.short > 0.5
+
+
 async def test_in_silence_nothing_is_lost_or_doubled_either(show: Show, recorded: Recorded) -> None:
     silent = known_mp3(60, sample_rate=48000, silence=(0, 60))
     with known_station(silent) as station:

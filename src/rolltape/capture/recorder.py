@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ from rolltape.capture.watch import Watch
 from rolltape.disk import cause
 from rolltape.domain.address import DEFAULT_PORTS, mask
 from rolltape.domain.errors import SourceError, SourceUnreachable
-from rolltape.domain.recording import RESENT, account
+from rolltape.domain.recording import CLOCK, RESENT, account
 from rolltape.domain.session import SOON, Plan
 from rolltape.domain.take import TakeFacts
 from rolltape.domain.units import BitsPerSecond, Seconds
@@ -32,6 +32,7 @@ GOLDEN = 0.618034  # its multiples, without their whole part, are spread evenly
 SPREAD = Seconds(3)  # further ahead: the sessions of one second do not all connect in the same moment
 LOOK = Seconds(0.5)  # between looks whether a server listens again
 NOBODY_THERE = ("connect_refused", "connect_timeout", "no_route")
+LATE = Seconds(10)  # after the window closed: what the server sends again may still bring its end
 SETTLED = Seconds(5)  # after its first audio, a take is known well enough to say when it began
 
 
@@ -153,7 +154,7 @@ class Recorder:
         if not self._plan.begins_with_audio:
             ahead = connect_ahead(self._plan.session_id)
             await self._pause(Seconds(self._clock.until(self._window.opens) - ahead))
-        while monotonic() < self._closes_at():
+        while monotonic() < self._connects_until():
             error = await self._receive(self._attempts.url, tape)
             if error is None:
                 break
@@ -161,9 +162,7 @@ class Recorder:
             if self._attempts.are_used_up or (self._attempts.are_hopeless and not tape.done):
                 self._tell("gave_up", "No more attempts will be made.")
                 break
-            if monotonic() + delay >= self._closes_at():
-                delay = Seconds(self._closes_at() - monotonic())
-            await self._wait_for_server(delay, error)
+            await self._wait_for_server(Seconds(min(delay, self._connects_until() - monotonic())), error)
         self._finish(tape)
 
     async def _receive(self, url: str, tape: Tape) -> SourceError | None:
@@ -178,6 +177,7 @@ class Recorder:
             tape,
             stall_timeout=Seconds(stream.stall_timeout),
             closes=self._closes_at,
+            connects_until=self._connects_until,
         )
         try:
             return await self._watch.until_end()
@@ -211,6 +211,13 @@ class Recorder:
             self._settle()
         has_audio = self._tape is not None and self._tape.has_audio
         return self._clock.monotonic(self._window.closes if has_audio else self._plan.begins_until)
+
+    def _connects_until(self) -> float:
+        """Until when a connection is worth it: longer than the window is open, if the end of that is missing."""
+        closes = self._closes_at()
+        takes = self._tape.facts() if self._tape is not None else []
+        is_whole = not takes or takes[-1].ends >= self._window.closes - timedelta(seconds=CLOCK)
+        return closes if is_whole or self._stopped_at is not None else closes + LATE
 
     def _settle(self) -> None:
         """Move the window of a "record now" to the first audio, if that came soon."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from rolltape.capture.beat import beat
-from rolltape.capture.flow import Flow
+from rolltape.capture.flow import EVEN, Flow
 from rolltape.capture.pace import Pace
 from rolltape.capture.source import Source
 from rolltape.capture.tape import Tape
@@ -29,6 +29,7 @@ SLOWEST = 0.25  # of real time; what comes more slowly over `stall_timeout` has 
 class Watch:
     """Receives from `url` into `tape`. `closes` says when the window closes, by the monotonic clock: it may move.
 
+    A connection that has not sent any audio is waited for until `connects_until`.
     `pace` tells how fast the audio comes.
     """
 
@@ -40,12 +41,14 @@ class Watch:
         *,
         stall_timeout: Seconds,
         closes: Callable[[], float],
+        connects_until: Callable[[], float],
     ) -> None:
         self._source = open_source()
         self._url = url
         self._tape = tape
         self._stall_timeout = stall_timeout
         self._closes = closes
+        self._connects_until = connects_until
         self._loop = asyncio.get_running_loop()
         self._receiving: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -107,7 +110,7 @@ class Watch:
             self._timer.cancel()
         self._tape.judge()
         now, closes, flow = monotonic(), self._closes(), self._tape.flow
-        if now >= closes and (flow is None or self._has_all(flow, closes, now)):
+        if now >= closes and (self._has_all(flow, closes, now) if flow is not None else now >= self._connects_until()):
             self._end(None)
             return
         stalled = self._stalled(flow, now) if flow is not None else None
@@ -181,4 +184,4 @@ class Watch:
         if self._tape.reaches >= closes:
             return True
         grace = min(max(flow.pause * 1.2, SHORTEST_GRACE), LONGEST_GRACE)
-        return now >= closes + grace + min(self._tape.lag, LONGEST_LAG)
+        return now >= max(closes, flow.opened + EVEN) + grace + min(self._tape.lag, LONGEST_LAG)
