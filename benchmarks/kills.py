@@ -7,9 +7,9 @@ the service is started again at once, and killed again up to 8 s later (so somet
 the end each recording is held against what was on the air.
 
 An outage is the time from a kill (of a session that was recording) until a byte came over its line again that the
-service lived to keep: if it is killed once more before it has collected that, the outage goes on. What came and was not
-collected before a kill is lost with it, so the burst covers an outage that is by so much shorter. Lost beyond the outage
-is what is missing around it beyond its length; where the burst covers it, all that is missing is.
+service lived to keep: if it is killed once more before it has collected that, the outage goes on. What came and was
+not collected before a kill is lost with it, so the burst covers an outage that is by so much shorter. Lost beyond the
+outage is what is missing around it beyond its length; where the burst covers it, all that is missing is.
 """
 
 import argparse
