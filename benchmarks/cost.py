@@ -8,7 +8,7 @@ Rolltape what came on top of the idle process, for the others all of it. Buffers
 
 The copier is the floor: one process that reads N sockets by epoll, writes N files, and looks at nothing. It is run
 twice: called whenever there is anything ("plain"), and called only when half a second of audio is there ("gathering").
-Rolltape collects twice a second what came, parses every frame, writes its journal and syncs its takes.
+Rolltape collects every 0.7 s what came, parses every frame, writes its journal and syncs its takes.
 """
 
 import argparse
