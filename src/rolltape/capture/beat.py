@@ -7,7 +7,7 @@ from math import floor
 
 from rolltape.domain.units import Seconds
 
-BEAT = Seconds(0.1)  # from one to the next; what a thousand sessions do at once holds up nothing else for long
+BEAT = Seconds(0.175)  # from one to the next; what a thousand sessions do at once holds up nothing else for long
 
 
 def beat(now: float, delay: float) -> float:
