@@ -44,7 +44,7 @@ START_IN = 3.0  # s
 AROUND = 2.0  # s before a kill, in which what was received may not have been written
 PATIENCE = 120.0  # s for a start, on a busy machine
 STUCK = 90.0  # s after the last show
-COLLECT = 0.8  # s between two rounds in which what came is collected, and a beat
+COLLECT = 0.9  # s between two rounds in which what came is collected, and a beat
 
 
 @dataclass(frozen=True)
