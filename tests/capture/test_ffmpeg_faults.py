@@ -11,7 +11,9 @@ import pytest
 from rolltape.capture import CaptureSettings
 from rolltape.domain.stream import CaptureEngine
 from tests.capture.conftest import Recorded, Recording
+from tests.capture.test_recorder import wait_for
 from tests.servers.faulty import FaultyStation
+from tests.servers.rtmp import published, rtmp_server
 
 
 async def _hit(record: Recording, url: str, what: signal.Signals, seconds: float) -> Recorded:
@@ -46,6 +48,27 @@ async def test_a_hung_ffmpeg_is_killed_and_started_again(mp3_station: str, recor
     assert "No audio came for 1 s" in recorded.message("lost")
     assert lost < 7  # noticed after 1 s; asked twice to end, then killed, which takes 5.5 s; less the burst
     assert recorded.account.recorded + lost == pytest.approx(10, abs=0.5)
+    assert recorded.decoded_seconds == pytest.approx(recorded.account.recorded, abs=0.3)
+
+
+async def test_a_publish_that_stops_is_noticed_and_the_session_goes_on_with_the_next(
+    tmp_path: Path, record: Recording
+) -> None:
+    # F36: the server keeps the connection, and sends nothing more.
+    with rtmp_server(tmp_path) as url:
+        with published(url, tmp_path):
+            recording = asyncio.create_task(record(url, 20, stall_timeout=2))
+            take, journal = tmp_path / "session" / "take-001.mka", tmp_path / "session" / "journal.jsonl"
+            await wait_for(lambda: take.exists() and take.stat().st_size > 20_000, within=30)
+        await wait_for(lambda: '"closed"' in journal.read_text(), within=30)
+        with published(url, tmp_path):
+            recorded = await recording
+
+    assert recorded.error is None
+    assert recorded.kinds.count("connected") >= 2
+    assert recorded.kinds[-1] == "closed"
+    lost = sum(gap.length for gap in recorded.account.gaps)
+    assert 0 < lost < 15
     assert recorded.decoded_seconds == pytest.approx(recorded.account.recorded, abs=0.3)
 
 

@@ -36,12 +36,19 @@ cert = {folder}/tls.pem
 @contextlib.contextmanager
 def rtmp(folder: Path) -> Iterator[str]:
     """The address of an RTMP stream of AAC, fed in real time."""
+    with rtmp_server(folder) as url, published(url, folder):
+        yield url
+
+
+@contextlib.contextmanager
+def rtmp_server(folder: Path) -> Iterator[str]:
+    """An address to which an RTMP stream can be published. Who listens stays when that ends."""
     port = free_port()
     config = folder / "nginx.conf"
     config.write_text(_NGINX.format(folder=folder, port=port))
     url = f"rtmp://127.0.0.1:{port}/live/radio"
     command: list[str | Path] = [program("nginx"), "-c", config, "-p", folder, "-e", folder / "nginx.log"]
-    with running(command, log=folder / "nginx-out.log", ready=lambda: answers(port)), _feed(url, folder):
+    with running(command, log=folder / "nginx-out.log", ready=lambda: answers(port)):
         yield url
 
 
@@ -71,7 +78,8 @@ def make_certificate(file: Path, *, days: int = 10) -> None:
 
 
 @contextlib.contextmanager
-def _feed(url: str, folder: Path) -> Iterator[None]:
+def published(url: str, folder: Path) -> Iterator[None]:
+    """AAC, sent there in real time until the block ends."""
     command = [
         program("ffmpeg"), "-nostdin", "-v", "error", "-re", *TONE,
         "-c:a", "aac", "-b:a", "96k", "-f", "flv", url,
