@@ -140,9 +140,10 @@ def test_a_database_that_cannot_be_used_at_the_start(recorder: Rolltape, mp3_sta
 
 
 def _start(service: Rolltape) -> None:
-    """Start without a token: whoever asks for one would open the database first."""
+    """Start without a token: whoever asks for one would open the database first. Until it serves, not just listens."""
     service.token = "none yet"
     service.start()
+    assert httpx2.get(f"{service.url}/health/live", timeout=30).status_code == 200
 
 
 def found_again(service: Rolltape) -> dict[str, str]:
