@@ -153,7 +153,7 @@ class Relief:
         self.receiving = asyncio.create_task(source.receive(self._url, understudy))
 
     def _begin_to_speak(self) -> None:
-        if not self.speaks:
+        if self.receiving is not None and not self.speaks:  # one that was sent away is not heard any more
             self.speaks = True
             self._on_speaks()
 
